@@ -6,6 +6,8 @@
 #ifndef WEIR_WIRE_READER_H
 #define WEIR_WIRE_READER_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 #include "base/slice.h"
 
