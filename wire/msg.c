@@ -1,5 +1,6 @@
-/* Protocol v3 messages are a type byte, a length that counts itself, and a body. msg_begin() leaves room for the
- * length, msg_end() fills it in, so builders never compute sizes. */
+/* Protocol v3 messages are a type byte, a length that counts itself, and a body.
+ * msg_begin() leaves room for the length, msg_end() fills it in, so builders never
+ * compute sizes. */
 #include "wire/msg.h"
 
 #include <limits.h>
@@ -113,7 +114,8 @@ msg_end(struct msgbuf *b)
 {
 	size_t n = b->len - b->start;
 
-	if (n > INT32_MAX) /* every caller bounds what it builds; a wrapped length would desynchronise the peer */
+	if (n > INT32_MAX) /* every caller bounds what it builds; a wrapped length would
+			      desynchronise the peer */
 		abort();
 	put_uint32(b->data + b->start, (uint32_t)n);
 }
@@ -284,8 +286,8 @@ read_int32(struct msgread *r)
 
 	if (s.len != 4)
 		return 0;
-	return (int32_t)((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
-			 p[3]);
+	return (int32_t)((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+			 (uint32_t)p[2] << 8 | p[3]);
 }
 
 struct slice

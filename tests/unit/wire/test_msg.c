@@ -71,7 +71,8 @@ rows_with_nulls(void **state)
 	(void)state;
 	msgbuf_init(&b);
 	msg_row_description(&b, col, 1);
-	ASSERT_BYTES(&b, "T\0\0\0\32\0\1n\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0");
+	ASSERT_BYTES(
+	    &b, "T\0\0\0\32\0\1n\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0");
 	msgbuf_clear(&b);
 	msg_data_row(&b, row, 3);
 	ASSERT_BYTES(&b, "D\0\0\0\23\0\3\0\0\0\1x\377\377\377\377\0\0\0\0");

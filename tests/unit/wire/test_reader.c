@@ -10,7 +10,8 @@
 
 #define MAX_WHOLE 64
 
-/* What came out, written down so that two ways of cutting can be compared: one line of messages and pieces joined. */
+/* What came out, written down so that two ways of cutting can be compared: one line of
+ * messages and pieces joined. */
 struct got {
 	struct msgbuf bytes;
 	int messages, bigs;
@@ -21,7 +22,8 @@ take(struct reader *r, struct got *g, const char *chunk, size_t n)
 {
 	struct read_msg m;
 
-	/* A copy of its own, so that AddressSanitizer sees every read beyond the chunk. */
+	/* A copy of its own, so that AddressSanitizer sees every read beyond the chunk.
+	 */
 	char *own = malloc(n == 0 ? 1 : n);
 
 	memcpy(own, chunk, n);
@@ -126,7 +128,8 @@ every_fixed_chunk_size(void **state)
 
 		reader_init(&r);
 		for (size_t at = 0; at < in.len; at += step)
-			take(&r, &g, in.data + at, in.len - at < step ? in.len - at : step);
+			take(&r, &g, in.data + at,
+			    in.len - at < step ? in.len - at : step);
 		check(&in, &r, &g);
 	}
 	msgbuf_fini(&in);
@@ -135,8 +138,9 @@ every_fixed_chunk_size(void **state)
 static enum read_kind
 first_kind(uint32_t length, size_t cut, size_t max_whole)
 {
-	unsigned char h[5] = {'Q', (unsigned char)(length >> 24), (unsigned char)(length >> 16),
-	    (unsigned char)(length >> 8), (unsigned char)length};
+	unsigned char h[5] = {'Q', (unsigned char)(length >> 24),
+	    (unsigned char)(length >> 16), (unsigned char)(length >> 8),
+	    (unsigned char)length};
 	struct reader r;
 	struct read_msg m;
 	enum read_kind k = READ_MORE;
