@@ -8,9 +8,10 @@
 #define MESSAGE_MAX 0x40000000u
 
 void
-reader_init(struct reader *r)
+reader_init(struct reader *r, const bool *pieces)
 {
 	memset(r, 0, sizeof *r);
+	r->pieces = pieces;
 }
 
 static void
@@ -26,7 +27,7 @@ void
 reader_fini(struct reader *r)
 {
 	drop_partial(r);
-	reader_init(r);
+	reader_init(r, r->pieces);
 }
 
 void
@@ -139,6 +140,12 @@ reader_next(struct reader *r, size_t max_whole, struct read_msg *m)
 		r->chunk += len;
 		r->chunk_len -= len;
 		return READ_MSG;
+	}
+	if (r->pieces != NULL && r->pieces[header[0]]) {
+		m->type = (char)header[0];
+		m->len = len;
+		r->pass = len;
+		return next_piece(r, m);
 	}
 	keep(r, len - r->have);
 	if (r->have < len)

@@ -18,6 +18,9 @@ struct reader {
 	size_t have, cap;
 	size_t pass; /* bytes still to come of a message that is passed on in pieces */
 	bool whole;  /* partial holds a message that was handed out: freed at the next call */
+	/* NULL, or 256 flags: types whose messages are handed out in READ_PIECEs when they do not lie whole in the chunk,
+	 * so that nothing of them is ever held back (their 5 header bytes excepted). */
+	const bool *pieces;
 };
 
 enum read_kind {
@@ -37,7 +40,7 @@ struct read_msg {
 	bool last;          /* READ_PIECE: the message ends here */
 };
 
-void reader_init(struct reader *);
+void reader_init(struct reader *, const bool *pieces);
 void reader_fini(struct reader *);
 /* The chunk must live until reader_next() said READ_MORE. */
 void reader_feed(struct reader *, const void *chunk, size_t len);

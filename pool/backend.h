@@ -1,0 +1,94 @@
+/* pool/backend.h: one database server of one shard, as the whole process sees it: where it is, whether it is well, how many connections it
+ * may have. Shared by all workers; kept over a reload when nothing of it changed.
+ * Thread:  any. Fields marked (const) never change after creation; the others are atomics or under `lock`.
+ * Memory:  reference-counted. */
+#ifndef WEIR_POOL_BACKEND_H
+#define WEIR_POOL_BACKEND_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define WORKERS_MAX 64
+
+enum backend_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_REPLICA };
+
+/* Circuit breaker, fed by probes and by passive errors (connection refused, reset, login failed with class 57/08/53). */
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+
+/* How to reach it; texts are owned by the backend. From the config's conninfo (parsed by libpq there). */
+struct backend_target {
+	const char *host;        /* name, address, or a directory (unix socket) */
+	const char *hostaddr;    /* or NULL */
+	const char *port;
+	const char *dbname;
+	const char *user;        /* NULL: the client's */
+	const char *password;    /* NULL: the client's credential */
+	const char *sslmode;     /* disable | prefer | require | verify-ca | verify-full */
+	const char *sslrootcert, *sslcert, *sslkey;
+	const char *options;     /* or NULL */
+	const char *probe_user, *probe_password; /* for the probes; NULL: user/password, else no probing by login */
+};
+
+/* The limits of one backend; replaced by a reload, so all are atomics. Times in microseconds. */
+struct backend_limits {
+	atomic_int pool_size, min_pool_size, reserve_pool_size;
+	_Atomic uint64_t reserve_pool_timeout_us, server_lifetime_us, server_idle_timeout_us,
+	    server_connect_timeout_us, server_login_retry_us, query_wait_timeout_us;
+	_Atomic uint64_t max_replica_lag_us, probe_interval_us, probe_timeout_us, breaker_open_us;
+	atomic_int breaker_failures;
+};
+
+struct backend {
+	atomic_int refs;
+	const char *database, *shard;  /* (const) names in Weir */
+	char label[160];               /* (const) "shop/s1/0": database, shard, position (0 the configured primary) */
+	int position;                  /* (const) */
+	int weight;                    /* (const) for the weighted policy */
+	struct backend_target target;  /* (const) */
+	struct backend_limits limits;
+
+	/* ---- budget: exact over the whole process ---- */
+	atomic_int connections;        /* open or being opened, never above pool_size + reserve in use */
+	atomic_int waiting;            /* waiters in all workers; the only thing that a release must look at */
+	struct {
+		_Alignas(64) _Atomic uint64_t oldest_wait_us; /* monotonic time; 0: none */
+		atomic_int active, idle;                      /* that worker's connections; for choice and SHOW */
+	} worker[WORKERS_MAX];
+	atomic_bool paused, disabled;  /* admin: PAUSE, DISABLE of its database */
+
+	/* ---- health: written by the prober and by passive errors ---- */
+	atomic_int role;               /* enum backend_role, as last probed */
+	atomic_int breaker;            /* enum breaker_state */
+	_Atomic uint64_t breaker_until_us;
+	atomic_int failures;           /* in a row */
+	_Atomic uint64_t probed_us;    /* when the last successful probe was sent (monotonic); 0: never */
+	_Atomic uint64_t lsn;          /* primary: flush/write position; replica: replayed position, at that probe */
+	_Atomic uint32_t timeline;
+	_Atomic uint64_t lag_us;       /* replica: time behind; 0 when it has replayed all it received and is connected */
+	_Atomic uint64_t latency_us;   /* of the probe, smoothed */
+	pthread_mutex_t lock;
+	char last_error[200];          /* under lock */
+	uint64_t last_error_us;        /* wall clock, under lock */
+
+	/* ---- totals for SHOW and metrics ---- */
+	_Atomic uint64_t n_connects, n_connect_failures, n_evictions, n_moves;
+};
+
+struct backend *backend_create(const char *database, const char *shard, int position, int weight,
+    const struct backend_target *);
+void backend_ref(struct backend *);
+void backend_unref(struct backend *);
+/* Same place and credentials: a reload keeps the old one. */
+bool backend_same(const struct backend *, const char *database, const char *shard, int position, const struct backend_target *);
+
+/* Passive outcome of a connect or of a connection that died in use. */
+void backend_failed(struct backend *, const struct err *, uint64_t now_us);
+void backend_worked(struct backend *);
+/* May a new connection or a read be sent there now? (Half-open lets one trial through.) */
+bool backend_usable(struct backend *, uint64_t now_us);
+
+#endif
