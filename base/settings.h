@@ -50,9 +50,16 @@ struct setting_alias {
 	const char *alias, *name;
 };
 
+struct setting_section {
+	const char *title;
+	int first; /* index of its first setting */
+};
+
 struct setting_table {
 	const struct setting *settings;
 	int n;
+	const struct setting_section *sections;
+	int n_sections;
 	size_t values_size;
 	const struct setting_alias *aliases;
 	int n_aliases;
@@ -107,7 +114,7 @@ enum rc parse_size(struct slice text, uint64_t *bytes, struct err *) WARN_UNUSED
 
 /* "seconds", "bytes", "true or false", "one of a, b, c" …, for docs and messages. */
 const char *setting_unit(const struct setting *, struct arena *);
-/* One section of Markdown a setting, in the table's order. */
+/* Markdown: a heading a section, an entry a setting, in the table's order. */
 void settings_docs(const struct setting_table *, FILE *);
 
 #endif
