@@ -15,9 +15,13 @@
 
 enum dist_kind { DIST_HASH, DIST_RANGE, DIST_DIRECTORY };
 
-/* Key types; `sharding functions` of the design. One .def line each: name as in the config (and its aliases int8, int4 …). */
-enum key_type { KEY_INT2, KEY_INT4, KEY_INT8, KEY_TEXT, KEY_VARCHAR, KEY_UUID, KEY_DATE, KEY_TIMESTAMP, KEY_TIMESTAMPTZ,
-	KEY_NUMERIC, KEY_TYPE_COUNT };
+/* Key types: one line each in key_type.def. */
+enum key_type {
+#define KEY_TYPE(id, ...) KEY_##id,
+#include "router/route/key_type.def"
+#undef KEY_TYPE
+	KEY_TYPE_COUNT
+};
 
 #define MAP_KEY_COLUMNS_MAX 8
 #define MAP_SHARDS_MAX      1024
