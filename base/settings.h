@@ -1,9 +1,10 @@
-/* base/settings.h: tables of settings. One table (a .def file of SETTING lines) makes the parser, the plain C struct
- * that holds the values, SHOW CONFIG and the page of documentation.
- * Values:  a struct of the caller's, whose fields lie at setting->offset: bool, int, uint64_t (microseconds; bytes),
- *          an enum, const char *, struct setting_list. Strings live in the arena that was given.
- * Thread:  the tables are constant; values belong to whoever holds the struct.
- * Failure: 22023 (a value that does not fit), 42704 (no such setting). Nothing is written then. */
+/* base/settings.h: tables of settings. One table (a .def file of SETTING lines) makes the
+ * parser, the plain C struct that holds the values, SHOW CONFIG and the page of
+ * documentation. Values:  a struct of the caller's, whose fields lie at setting->offset:
+ * bool, int, uint64_t (microseconds; bytes), an enum, const char *, struct setting_list.
+ * Strings live in the arena that was given. Thread:  the tables are constant; values
+ * belong to whoever holds the struct. Failure: 22023 (a value that does not fit), 42704
+ * (no such setting). Nothing is written then. */
 #ifndef WEIR_BASE_SETTINGS_H
 #define WEIR_BASE_SETTINGS_H
 
@@ -19,11 +20,15 @@
 enum setting_kind {
 	SETTING_BOOL,     /* bool */
 	SETTING_INT,      /* int */
-	SETTING_DURATION, /* uint64_t, microseconds; numbers are seconds, strings may have a unit (us ms s min h d) */
-	SETTING_SIZE,     /* uint64_t, bytes; strings may have a unit (B kB MB GB TB, steps of 1024) */
-	SETTING_ENUM,     /* an enum, as int; one of ->choices */
-	SETTING_STRING,   /* const char *, never NULL */
-	SETTING_LIST      /* struct setting_list; as text: parts between commas */
+	SETTING_DURATION, /* uint64_t, microseconds; numbers are seconds, strings may have
+			     a unit (us ms s min h d) */
+	SETTING_SIZE, /* uint64_t, bytes; strings may have a unit (B kB MB GB TB, steps of
+			 1024) */
+	SETTING_ENUM, /* an enum, as int; one of ->choices */
+	SETTING_STRING, /* const char *, never NULL */
+	SETTING_FILE,   /* const char *, never NULL: a path, relative ones from the
+			   configuration's folder */
+	SETTING_LIST    /* struct setting_list; as text: parts between commas */
 };
 
 /* Where it may be set; bits of setting->scopes. */
@@ -39,8 +44,9 @@ struct setting {
 	enum setting_kind kind;
 	size_t offset;
 	const char *default_text;
-	int64_t min, max;           /* in units of the value as stored; min == max: no limits */
-	const char *const *choices; /* ENUM: text per value, "name|alias|…"; NULL-ended; a gap is "" */
+	int64_t min, max; /* in units of the value as stored; min == max: no limits */
+	const char *const
+	    *choices; /* ENUM: text per value, "name|alias|…"; NULL-ended; a gap is "" */
 	unsigned scopes;
 	bool reloadable; /* else it takes a restart */
 	const char *doc; /* one sentence or a few; Markdown */
@@ -85,35 +91,36 @@ setting_set_add(struct setting_set *s, int id)
 
 /* Index in the table, by name or alias; -1: no such setting. */
 int setting_find(const struct setting_table *, struct slice name);
-/* The nearest name among those that may be set in one of `scopes`; NULL when none is near. */
-const char *setting_suggest(const struct setting_table *, unsigned scopes, const char *name);
-/* The nearest of `words` (NULL-ended) by edit distance; NULL when none is near. */
-const char *suggest_word(const char *const *words, const char *word);
-
-/* All defaults. A default that does not parse aborts: the table is wrong, and the unit test finds it. */
+/* All defaults. A default that does not parse aborts: the table is wrong, and the unit
+ * test finds it. */
 void settings_defaults(const struct setting_table *, void *values, struct arena *);
 /* From text, as in a quoted string of the file or SET of the admin console. */
-enum rc setting_parse(const struct setting *, void *values, struct slice text, struct arena *, struct err *)
-    WARN_UNUSED;
+enum rc setting_parse(const struct setting *, void *values, struct slice text,
+    struct arena *, struct err *) WARN_UNUSED;
 /* From a number or a truth value of the file. A whole number is given exactly. */
-enum rc setting_put_int(const struct setting *, void *values, int64_t, struct err *) WARN_UNUSED;
-enum rc setting_put_float(const struct setting *, void *values, double, struct err *) WARN_UNUSED;
-enum rc setting_put_bool(const struct setting *, void *values, bool, struct err *) WARN_UNUSED;
-enum rc setting_put_list(
-    const struct setting *, void *values, const char *const *items, int n, struct arena *, struct err *)
-    WARN_UNUSED;
+enum rc setting_put_int(
+    const struct setting *, void *values, int64_t, struct err *) WARN_UNUSED;
+enum rc setting_put_float(
+    const struct setting *, void *values, double, struct err *) WARN_UNUSED;
+enum rc setting_put_bool(
+    const struct setting *, void *values, bool, struct err *) WARN_UNUSED;
+enum rc setting_put_list(const struct setting *, void *values, const char *const *items,
+    int n, struct arena *, struct err *) WARN_UNUSED;
 /* Copies one value from a struct of values to another (strings are shared). */
 void setting_copy(const struct setting *, void *to, const void *from);
 bool setting_equal(const struct setting *, const void *a, const void *b);
-/* As text that setting_parse() reads back to the same value. Durations are in seconds, as PgBouncer shows them. */
+/* As text that setting_parse() reads back to the same value. Durations are in seconds, as
+ * PgBouncer shows them. */
 const char *setting_text(const struct setting *, const void *values, struct arena *);
 
-/* Durations and sizes by themselves. */
+/* Durations and sizes by themselves; all of the text must be read. */
 enum rc parse_duration(struct slice text, uint64_t *us, struct err *) WARN_UNUSED;
 enum rc parse_size(struct slice text, uint64_t *bytes, struct err *) WARN_UNUSED;
 
 /* "seconds", "bytes", "true or false", "one of a, b, c" …, for docs and messages. */
 const char *setting_unit(const struct setting *, struct arena *);
+/* A limit (setting->min, ->max) with its unit. */
+const char *setting_limit_text(const struct setting *, int64_t limit, struct arena *);
 /* Markdown: a heading a section, an entry a setting, in the table's order. */
 void settings_docs(const struct setting_table *, FILE *);
 

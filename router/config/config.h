@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "base/settings.h"
 #include "base/slice.h"
+#include "pool/health.h"
 
 struct shard_map;   /* router/route/map.h */
 struct secret_file; /* wire/secret.h */
