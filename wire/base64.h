@@ -1,4 +1,5 @@
-/* wire/base64.h: strict base64 (RFC 4648: padded, no white space, no stray bits). Pure. */
+/* wire/base64.h: strict base64 (RFC 4648: padded, no white space, no stray bits). Pure.
+ */
 #ifndef WEIR_WIRE_BASE64_H
 #define WEIR_WIRE_BASE64_H
 
