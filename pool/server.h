@@ -45,6 +45,8 @@ struct server {
 	unsigned char key[CANCEL_KEY_MAX];
 	uint64_t connected_us, idle_since_us, requested_us;
 	uint64_t id;
+	char **params;  /* ParameterStatus at login: n_params pairs of name and value; heap, the server's */
+	int n_params;
 	/* ---- the session layer's, opaque to pool (freed by its hook) ---- */
 	void *link;                      /* struct link: replies, prepared statements, applied settings; see session/link.h */
 };

@@ -1,0 +1,59 @@
+/* router/session/cluster.h: what runs behind one database of the configuration: its backends, shard by shard, and its schema knowledge.
+ * A snapshot is the configuration and its clusters; it is replaced whole by a reload. Backends that did not change are taken over.
+ * Thread:  any may read; references are atomic. The control thread publishes.
+ * Memory:  a cluster holds its snapshot's config; a session holds its cluster (through its worker's view of it). */
+#ifndef WEIR_ROUTER_SESSION_CLUSTER_H
+#define WEIR_ROUTER_SESSION_CLUSTER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pool/backend.h"
+#include "router/config/config.h"
+
+struct schema;
+
+struct cluster_shard {
+	const char *name;
+	struct backend **backends; /* [0] the configured primary, then the replicas */
+	int n;
+	_Atomic unsigned cursor;   /* round robin */
+};
+
+struct cluster {
+	atomic_int refs;
+	struct config *config;       /* holds a reference */
+	const struct db_conf *conf;  /* in config */
+	char *name;                  /* the database's name (a wildcard's: what the client asked for) */
+	struct cluster_shard *shards;
+	int n_shards;
+	atomic_int clients;          /* connected to it now */
+	atomic_bool paused, disabled;
+	/* Schema knowledge; replaced by the schema loader. */
+	pthread_mutex_t lock;
+	const struct schema *schema; /* under lock */
+	atomic_uint schema_gen;      /* counts replacements; 0: none yet */
+	_Atomic uint64_t schema_wanted; /* counts requests (DDL went through) */
+};
+
+struct snapshot {
+	atomic_int refs;
+	uint64_t gen;
+	struct config *config;
+	pthread_mutex_t lock;        /* for clusters: wildcards are added at first use */
+	struct cluster **clusters;
+	int n;
+};
+
+/* `before` may be NULL; backends that are the same are shared with it. Takes a reference to config. */
+struct snapshot *snapshot_create(struct config *, struct snapshot *before);
+struct snapshot *snapshot_ref(struct snapshot *);
+void snapshot_unref(struct snapshot *);
+/* With a reference; NULL: no such database. */
+struct cluster *snapshot_cluster(struct snapshot *, struct slice name);
+struct cluster *cluster_ref(struct cluster *);
+void cluster_unref(struct cluster *);
+/* All backends of all clusters (references are the snapshot's); the caller frees the array. */
+struct backend **snapshot_backends(struct snapshot *, int *n);
+
+#endif

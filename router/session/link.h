@@ -1,0 +1,93 @@
+/* router/session/link.h: what the session layer knows of a server connection: which replies are still to come, which settings are applied,
+ * which prepared statements it holds.
+ * Thread:  the server's worker; it holds nothing that belongs to one worker, so it moves with the connection.
+ * Memory:  hangs on server->link; freed by link_free() when the connection goes. */
+#ifndef WEIR_ROUTER_SESSION_LINK_H
+#define WEIR_ROUTER_SESSION_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pool/server.h"
+#include "router/session/varset.h"
+
+/* A reply that is owed to the client, in the order of the messages that were sent. */
+enum reply_type {
+	REPLY_PARSE,
+	REPLY_BIND,
+	REPLY_DESCRIBE_STATEMENT,
+	REPLY_DESCRIBE_PORTAL,
+	REPLY_EXECUTE,
+	REPLY_CLOSE,
+	REPLY_SYNC,
+	REPLY_QUERY,
+	REPLY_FUNCTION,
+	REPLY_LOCAL /* bytes of our own, to be sent when their turn comes */
+};
+
+struct prepared;
+struct shape;
+
+struct reply {
+	enum reply_type type : 8;
+	bool swallow : 1;        /* Weir's own message: nothing of the answer goes to the client */
+	bool check : 1;          /* swallowed, and its failure must stop what waits for it */
+	bool undo_parse : 1;     /* client's name was registered: taken back if this is discarded */
+	bool undo_close : 1;     /* client's name was removed: put back if this is discarded */
+	uint64_t prepared_id;    /* PARSE, CLOSE: the statement on the server; 0: none or unnamed */
+	struct prepared *prepared; /* PARSE, CLOSE with undo; EXECUTE: what runs (session's reference) */
+	char *text;              /* undo: the client's name; LOCAL: the bytes; heap */
+	uint32_t len;            /* of text */
+	uint32_t done;           /* QUERY: statements completed */
+};
+
+struct held_stmt { /* one prepared statement on the server */
+	uint64_t id;
+	uint32_t newer, older; /* LRU, indexes into held; 0 is the list's head */
+};
+
+struct link {
+	struct varset *vars;    /* applied settings: SQL by name */
+	struct varset *params;  /* reported by ParameterStatus: value by name */
+	struct reply *ring;     /* NULL: none yet */
+	uint32_t ring_cap, ring_head, ring_len;
+	char tx_status;         /* of the last ReadyForQuery */
+	bool copy_in;           /* the server takes CopyData */
+	bool copy_both;
+	bool skipping;          /* it reported an error to an extended message and ignores all up to the next Sync */
+	uint32_t syncs;         /* REPLY_SYNC and REPLY_QUERY entries in the ring */
+	uint64_t unnamed_id;    /* what its unnamed statement is; 0: unknown */
+	struct held_stmt *held; /* open table of them by id; [0] is the LRU's head */
+	uint32_t held_cap, held_n;
+};
+
+struct link *link_of(struct server *);
+/* Made at first use; takes over what the server reported at login. */
+struct link *link_get(struct server *);
+void link_free(struct server *);
+
+/* ---- replies ---- */
+
+struct reply *link_push(struct link *, enum reply_type);
+struct reply *link_head(struct link *); /* NULL: nothing outstanding */
+struct reply *link_tail(struct link *);
+struct reply *link_nth(struct link *, uint32_t i);
+/* Frees what the entry owns but for `prepared`, which the session releases. */
+void link_pop(struct link *);
+void link_pop_tail(struct link *);
+static inline bool
+link_quiet(const struct link *l)
+{
+	return l->ring_len == 0;
+}
+
+/* ---- prepared statements on the server ---- */
+
+/* Is it there? Makes it the newest. */
+bool link_holds(struct link *, uint64_t id);
+/* Notes it. *evicted gets the id of one that must be closed for it, or 0. max at least 1. */
+void link_hold(struct link *, uint64_t id, uint32_t max, uint64_t *evicted);
+void link_drop(struct link *, uint64_t id);
+void link_drop_all(struct link *);
+
+#endif

@@ -1,0 +1,253 @@
+/* router/session/session.h: one client connection, from its first byte to its last.
+ * Thread:  its worker's, from birth to death.
+ * Memory:  the session itself is all that an idle client costs; what a running statement or transaction needs hangs on `x` and goes away
+ *          with it. Heap pieces are owned by the session unless said otherwise.
+ * States:  session_state.def. A session that is ACTIVE works through its client's messages in order; `x->blocked` says what it waits for
+ *          when it cannot go on; input stays in the kernel meanwhile.
+ * Failure: errors of BLAST_STMT and BLAST_TXN are reported and the session goes on as PostgreSQL would; BLAST_SESSION ends it. */
+#ifndef WEIR_ROUTER_SESSION_SESSION_H
+#define WEIR_ROUTER_SESSION_SESSION_H
+
+#include "pool/health.h"
+#include "router/session/link.h"
+#include "router/session/worker.h"
+#include "wire/msg.h"
+
+enum session_state {
+	SESSION_STARTUP, /* until the start-up packet is read; TLS is negotiated here */
+	SESSION_AUTH,    /* password exchange */
+	SESSION_LOGIN,   /* known, but what servers report is not yet */
+	SESSION_IDLE,    /* between messages, no server, no transaction */
+	SESSION_ACTIVE,  /* a statement or transaction is under way */
+	SESSION_RAW,     /* replication: bytes go one to one */
+	SESSION_CLOSING, /* the last bytes leave */
+	SESSION_STATES
+};
+
+enum block {
+	BLOCK_NOT,
+	BLOCK_REPLIES, /* answers of the last cycle are still to come */
+	BLOCK_LOOKUP,  /* a directory key is being looked up */
+	BLOCK_PRIMARY, /* no primary is known */
+	BLOCK_TOKEN,   /* read your writes: no replica is there yet */
+	BLOCK_SERVER,  /* the pool's queue */
+	BLOCK_REPLAY,  /* settings or BEGIN are applied on the new server */
+	BLOCK_OUTPUT,  /* the server's or client's output queue is full */
+	BLOCK_ADMIN,   /* the admin console works on it */
+	BLOCK_LSN,     /* SHOW weir.lsn */
+	BLOCK_AUTH     /* auth_query */
+};
+const char *block_name(enum block);
+
+enum target { TARGET_AUTO, TARGET_PRIMARY, TARGET_REPLICA };
+
+#define OUTPUT_HIGH (128 * 1024) /* bytes queued to one side above which the other is not read */
+#define OUTPUT_LOW  (32 * 1024)
+
+struct tokens { /* read-your-writes, per shard */
+	int n, cap;
+	struct shard_token {
+		int shard;
+		struct read_token token;
+	} v[];
+};
+
+/* A message of the extended protocol that waits until its server is known. */
+struct pending {
+	char type;                 /* P, D (statement), C (statement) */
+	bool undo;                 /* P: the client's name was registered by it; C: was removed by it */
+	struct prepared *prepared; /* a reference; C: what was removed, NULL if nothing */
+	char *name;                /* the client's; heap */
+};
+
+struct portal {
+	struct list node;
+	struct prepared *prepared; /* a reference */
+	bool local;                /* Weir answers Execute itself */
+	bool done;                 /* local: was executed */
+	struct slice name;         /* in the same allocation */
+};
+
+struct savepoint {
+	struct savepoint *next;
+	struct varset *vars;
+	char name[];
+};
+
+struct chunk {
+	struct chunk *next;
+	struct buf *buf;
+	uint32_t off, len;
+};
+
+/* What a session needs only while it does something. */
+struct exec {
+	struct arena arena;           /* until the end of the cycle (Sync, or the answer to Query) */
+	struct chunk *chunk, *chunk_last; /* input not worked through yet; the reader stands in the first */
+	bool fed;                     /* the reader has been fed `chunk` */
+	enum block blocked;
+	bool running;                 /* session_run() is on the stack */
+	struct waiter waiter;
+	struct timer wait_timer;      /* BLOCK_TOKEN, BLOCK_PRIMARY, BLOCK_LSN */
+	struct list parked;           /* worker's list */
+	struct read_msg msg;          /* the message being worked on, while blocked */
+	void (*resume)(struct session *); /* goes on with it once the server is there */
+	struct plan plan;
+	struct plan_param *params;    /* of the Bind being worked on; in arena */
+	int n_params;
+	struct prepared *prepared;    /* of the Bind being worked on; borrowed from names or unnamed */
+
+	/* ---- the current cycle ---- */
+	struct shape *shape;          /* of the Query under way; a reference */
+	struct prepared **sql_prepared; /* of the statements of that Query: what EXECUTE runs or PREPARE makes; in arena; references */
+	bool failed;                  /* an error was reported in this cycle */
+	bool discard;                 /* extended: drop messages up to Sync */
+	bool refused;                 /* the error was Weir's own, and the server does not know of it */
+	bool unsynced;                /* messages of this cycle were sent to the server, no Sync yet */
+	bool sent_to_client;          /* something of the answer has left (no retry any more) */
+	struct pending *pending;
+	int n_pending, cap_pending;
+	struct list portals;
+
+	/* ---- the server and the transaction ---- */
+	int shard;                    /* of session->server; SHARD_NONE without one */
+	struct backend *backend;      /* of session->server; borrowed */
+	bool on_replica;
+	char *begin;                  /* a BEGIN that was answered but is on no server yet; heap */
+	char **log;                   /* statements that were run since BEGIN and can be run again elsewhere; heap */
+	int n_log, cap_log;
+	bool firm;                    /* something ran that cannot be run again: the transaction stays on its shard */
+	bool tx_read_only;
+	bool tx_failed;               /* failed by Weir's own error: the server's part is still 'T' */
+	bool wrote;
+	struct savepoint *savepoints;
+	struct msgbuf out;            /* scratch for building messages */
+	uint64_t started_us;          /* of the query; 0: none is running */
+	uint64_t tx_started_us;
+	uint64_t waited_since_us;
+	char *retry;                  /* a Query sent to a replica, until its answer begins; heap */
+	uint32_t retry_len;
+	int bad_server_tries;
+};
+
+struct session {
+	struct stream stream;
+	struct reader reader;
+	struct worker *w;
+	struct dbview *db;
+	struct identity *identity;
+	struct exec *x;               /* NULL while idle */
+	struct server *server;
+	struct varset *vars;          /* settings as the client wants them now (SQL by name) */
+	struct varset *tx_vars;       /* as they were when the transaction began: what a rollback goes back to */
+	struct varset *start_vars;    /* from the start-up packet: what RESET goes back to */
+	struct varset *params;        /* values that the client was told by ParameterStatus */
+	struct names *names;          /* prepared statements */
+	struct prepared *unnamed;     /* a reference */
+	struct tokens *tokens;
+	void *login;                  /* STARTUP, AUTH, LOGIN: struct login (startup.c); then NULL */
+	struct list node;             /* worker's sessions */
+	struct timer timer;           /* login, idle, idle in transaction, query */
+	uint64_t id, connected_us, request_us;
+	uint64_t txns;
+	uint8_t state, tx;            /* tx: I, T, E as the client sees it */
+	uint8_t protocol_minor;
+	uint8_t target;
+	uint8_t pins;                 /* enum pin_reason */
+	uint8_t moves[4];             /* the latest states, for the log of an illegal move */
+	int16_t shard_setting;        /* weir.shard; SHARD_NONE */
+	bool admin, stats_only;       /* on the admin console */
+	bool unix_socket;
+	bool kill;                    /* to be closed at the next chance */
+	bool terminate_after_tx;      /* shutdown: 57P01 once idle */
+	bool counted;                 /* in the cluster's clients */
+	bool ryw_off;
+};
+
+/* ---- session.c ---- */
+struct session *session_create(struct worker *, int fd, bool unix_socket);
+void session_set_state(struct session *, enum session_state);
+struct exec *session_exec(struct session *);             /* makes it when it is not there */
+void session_rest(struct session *);                     /* nothing is under way: gives x back, arms the idle timer */
+void session_close(struct session *, unsigned linger_ms); /* frees it in time; releases or discards the server */
+/* FATAL to the client, then close. */
+void session_fatal(struct session *, const struct err *);
+const char *session_user(const struct session *);
+const char *session_database(const struct session *);
+void session_log(struct session *, int level, const char *message, const struct err *);
+void session_cancel_key(const struct session *, unsigned char *key, size_t len);
+uint32_t session_pid(const struct session *);
+struct session *worker_find_session(struct worker *, uint64_t id);
+void session_start_timer(struct session *);
+
+/* ---- startup.c, auth.c ---- */
+void session_startup_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
+void session_login_changed(struct session *);            /* looked-up things arrived */
+
+/* ---- client.c: the client's messages ---- */
+void session_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
+void session_run(struct session *);
+void session_block(struct session *, enum block);
+/* The reason is over: runs x->resume if there is one, then goes on with the messages. */
+void session_unblock(struct session *);
+/* Answers in order, behind what the server still owes. */
+void session_reply(struct session *, struct msgbuf *);
+/* Reports an error of Weir's own, in the manner of the protocol in use, and does to the transaction what PostgreSQL would. */
+void session_error(struct session *, const struct err *);
+void session_cycle_done(struct session *);               /* after ReadyForQuery */
+
+/* ---- simple.c, extended.c ---- */
+void simple_query(struct session *);
+void simple_retry_on_primary(struct session *);
+void extended_message(struct session *);
+void extended_flush_pending(struct session *);
+void extended_reset(struct session *);                   /* end of cycle, end of transaction: portals, pending */
+void extended_undo(struct session *, struct reply *);
+
+/* ---- target.c: the server for a statement ---- */
+/* RC_OK: session->server is there and has all settings. RC_AGAIN: blocked; resume is called. RC_ERR: refused. */
+enum rc session_need_server(struct session *, const struct plan *, void (*resume)(struct session *), struct err *) WARN_UNUSED;
+void session_plan_ctx(struct session *, struct plan_ctx *);
+void session_release_server(struct session *);
+void session_drop_server(struct session *, bool polite);
+void session_health_changed(struct session *);
+void session_lost_server(struct session *, int error);
+extern const struct server_owner_ops session_server_ops;
+
+/* ---- replay.c ---- */
+/* Applies settings and a deferred BEGIN. RC_OK: nothing to wait for. RC_AGAIN: blocked (BLOCK_REPLAY). */
+enum rc session_replay(struct session *);
+void session_replay_done(struct session *, const char *error_body, size_t len);
+
+/* ---- relay.c: the server's messages ---- */
+void session_server_bytes(struct server *, struct buf *, uint32_t off, uint32_t len);
+
+/* ---- effects.c: what statements do to the session ---- */
+void effects_apply(struct session *, const struct sql_stmt *, struct prepared *, struct slice tag);
+void effects_cycle_end(struct session *, char status);
+void effects_reset_vars(struct session *);
+bool effects_any(const struct sql_stmts *);
+void savepoints_clear(struct exec *);
+void session_set_var(struct session *, const char *name, const char *sql);
+
+/* ---- local.c: statements that Weir answers itself ---- */
+/* Answers one statement without ReadyForQuery. RC_AGAIN: it is not Weir's. */
+enum rc local_statement(struct session *, struct sql_stmts *, int i, struct msgbuf *out, struct err *) WARN_UNUSED;
+/* Would it? (For Bind and Describe.) */
+bool local_is(struct session *, const struct sql_stmts *, int i);
+void local_describe(struct session *, const struct sql_stmt *, struct msgbuf *out);
+
+/* ---- tokens.c: read your writes ---- */
+void tokens_wrote(struct session *, int shard);
+const struct read_token *tokens_get(struct session *, int shard);
+enum rc tokens_parse(struct session *, struct slice text, struct err *) WARN_UNUSED;
+/* RC_AGAIN: an LSN is not known yet. */
+enum rc tokens_print(struct session *, struct arena *, const char **text) WARN_UNUSED;
+
+/* ---- cancel.c ---- */
+void cancel_request(struct worker *, uint32_t pid, struct slice key);
+
+/* ---- admin ---- */
+void session_admin_done(struct session *, struct msgbuf *out, const struct err *);
+
+#endif
