@@ -3,6 +3,7 @@
 #include "base/loop_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,10 +37,13 @@ pause_is_over(struct timer *t)
 	apply(LIST_ENTRY(t, struct listener, pause));
 }
 
+/* An error of ours, that would come again at once; any other is that of one connection (ECONNABORTED, the
+ * network's), and the next one may be had. */
 static bool
-is_shortage(int error)
+is_lasting(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+	    error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP;
 }
 
 static void
@@ -63,13 +67,12 @@ listener_ready(struct watch *w)
 		if (fd >= 0) {
 			l->said = false;
 			l->accepted(l->arg, fd);
-		} else if (is_shortage(errno)) {
+		} else if (is_lasting(errno)) {
 			run_short(l, errno);
 			return;
-		} else if (errno == EAGAIN || errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
+		} else if (errno == EAGAIN) {
 			return;
 		}
-		/* Else that one connection failed (ECONNABORTED and the network's errors): the next one. */
 	}
 }
 
@@ -80,6 +83,7 @@ listener_create(struct loop *loop, int fd, void (*accepted)(void *arg, int fd), 
 
 	if (l == NULL)
 		abort();
+	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	l->watch.fd = fd;
 	l->watch.ready = listener_ready;
 	list_init(&l->dead);

@@ -7,10 +7,11 @@
 
 #define BUF_STD_CAP ((uint32_t)(8192 - sizeof(struct buf)))
 #if defined(__SANITIZE_ADDRESS__)
-#define BUF_FREE_MAX 0
+#define KEEP_FREE false
 #else
-#define BUF_FREE_MAX 64
+#define KEEP_FREE true
 #endif
+#define BUF_FREE_MAX 64
 
 struct buf *
 buf_create(struct loop *loop, size_t size)
@@ -45,7 +46,7 @@ buf_unref(struct buf *b)
 		return;
 	if (loop->backend->buf_return != NULL && loop->backend->buf_return(loop, b))
 		return;
-	if (b->cap == BUF_STD_CAP && loop->n_free < BUF_FREE_MAX) {
+	if (KEEP_FREE && b->cap == BUF_STD_CAP && loop->n_free < BUF_FREE_MAX) {
 		b->next_free = loop->free_bufs;
 		loop->free_bufs = b;
 		loop->n_free++;
