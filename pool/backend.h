@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/list.h"
 
 #define WORKERS_MAX 64
 
@@ -40,6 +41,8 @@ struct backend_limits {
 	    server_connect_timeout_us, server_login_retry_us, query_wait_timeout_us;
 	_Atomic uint64_t max_replica_lag_us, probe_interval_us, probe_timeout_us, breaker_open_us;
 	atomic_int breaker_failures;
+	_Atomic uint64_t server_check_delay_us;
+	atomic_bool server_round_robin;
 };
 
 struct backend {
@@ -55,10 +58,12 @@ struct backend {
 	atomic_int connections;        /* open or being opened, never above pool_size + reserve in use */
 	atomic_int waiting;            /* waiters in all workers; the only thing that a release must look at */
 	struct {
-		_Alignas(64) _Atomic uint64_t oldest_wait_us; /* monotonic time; 0: none */
+		_Alignas(64) _Atomic uint64_t oldest_wait_us; /* of waiters that lack a place; monotonic; 0: none */
 		atomic_int active, idle;                      /* that worker's connections; for choice and SHOW */
+		atomic_int coming;                            /* places on their way to it by mail */
 	} worker[WORKERS_MAX];
 	atomic_bool paused, disabled;  /* admin: PAUSE, DISABLE of its database */
+	atomic_bool retired;           /* no longer configured: connections are closed when they come to rest */
 
 	/* ---- health: written by the prober and by passive errors ---- */
 	atomic_int role;               /* enum backend_role, as last probed */
@@ -70,14 +75,18 @@ struct backend {
 	_Atomic uint32_t timeline;
 	_Atomic uint64_t lag_us;       /* replica: time behind; 0 when it has replayed all it received and is connected */
 	_Atomic uint64_t latency_us;   /* of the probe, smoothed */
+	_Atomic uint64_t hurry_until_us; /* health_hurry() */
 	pthread_mutex_t lock;
 	char last_error[200];          /* under lock */
 	uint64_t last_error_us;        /* wall clock, under lock */
+	char *check_query;             /* under lock; NULL: an empty query */
+	struct list lanes;             /* under lock; the pool's: one for each login, see pool_impl.h */
 
 	/* ---- totals for SHOW and metrics ---- */
 	_Atomic uint64_t n_connects, n_connect_failures, n_evictions, n_moves;
 };
 
+/* Limits have the settings' defaults; role is unknown. */
 struct backend *backend_create(const char *database, const char *shard, int position, int weight,
     const struct backend_target *);
 void backend_ref(struct backend *);
@@ -85,10 +94,29 @@ void backend_unref(struct backend *);
 /* Same place and credentials: a reload keeps the old one. */
 bool backend_same(const struct backend *, const char *database, const char *shard, int position, const struct backend_target *);
 
+/* How many workers there are (WORKERS_MAX until it is said); before any of them runs. */
+void backend_set_workers(int n);
+int backend_workers(void);
+/* Connections in use now, over all workers. */
+int backend_active(const struct backend *);
+/* NULL or "": an empty query. */
+void backend_set_check_query(struct backend *, const char *sql);
+/* Can its role be asked for (is there a login for probes)? Else it is what its position says. */
+bool backend_can_probe(const struct backend *);
+/* The role as probed, or assumed where it cannot be: position 0 is the primary. */
+enum backend_role backend_role(const struct backend *);
+
 /* Passive outcome of a connect or of a connection that died in use. */
 void backend_failed(struct backend *, const struct err *, uint64_t now_us);
 void backend_worked(struct backend *);
-/* May a new connection or a read be sent there now? (Half-open lets one trial through.) */
+/* Keeps the text for SHOW and for errors; says nothing about its health. */
+void backend_note(struct backend *, const struct err *);
+/* Copies the last error's text; returns its wall-clock time, 0 when there was none. */
+uint64_t backend_last_error(struct backend *, char *buf, size_t size);
+/* May a new connection or a read be sent there now? (Half-open lets one trial through, and another one when that has
+ * told nothing for breaker_open_us.) */
 bool backend_usable(struct backend *, uint64_t now_us);
+/* The same, without taking the trial. */
+bool backend_would_be_usable(const struct backend *, uint64_t now_us);
 
 #endif

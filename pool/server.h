@@ -19,12 +19,17 @@ enum server_state { SERVER_IDLE, SERVER_ACTIVE, SERVER_RESETTING, SERVER_MOVING,
 
 #define CANCEL_KEY_MAX 256
 
+/* What RESETTING is for. */
+enum server_test { TEST_NONE, TEST_CHECK, TEST_RESET, TEST_HOLD /* cancel requests are under way */ };
+
 /* What the owner (a session) hears. The pool has its own owner for connections at rest. */
 struct server;
 struct server_owner_ops {
 	void (*received)(struct server *, struct buf *b, uint32_t off, uint32_t len);
 	void (*drained)(struct server *);
-	/* The connection is dead (closed by the pool right after this returns): the owner forgets it. error: an errno or 0. */
+	/* The connection is dead (closed by the pool right after this returns): the owner forgets it. error: an errno or 0.
+	 * A connection may have died at rest just before it was lent: an owner that has sent nothing on it yet acquires again
+	 * instead of failing its client. */
 	void (*lost)(struct server *, int error);
 };
 
@@ -45,10 +50,28 @@ struct server {
 	unsigned char key[CANCEL_KEY_MAX];
 	uint64_t connected_us, idle_since_us, requested_us;
 	uint64_t id;
-	char **params;  /* ParameterStatus at login: n_params pairs of name and value; heap, the server's */
-	int n_params;
+	char **params;                   /* ParameterStatus as last heard of at rest: name, value, name, value, … */
+	int n_params;                    /* pairs */
+	char address[64];                /* "10.0.0.1:5432" or a socket's path, as connected to */
 	/* ---- the session layer's, opaque to pool (freed by its hook) ---- */
 	void *link;                      /* struct link: replies, prepared statements, applied settings; see session/link.h */
+	/* ---- pool's own ---- */
+	struct list rest;                /* IDLE: the site's idle list */
+	struct timer timer;              /* RESETTING, CLOSING: how long */
+	enum server_test test;
+	bool test_failed;
+	bool ended;                      /* the peer's end has come */
+	bool gone;                       /* the stream is closed; kept for the cancels under way */
+	int heir;                        /* whose worker gets the place; -1: who waits longest */
+	struct ask *ask;                 /* MOVING: the request that it answers */
+	uint16_t jitter;                 /* of its lifetime, in 1/65536 of a tenth */
+	uint64_t tested_us;
 };
+
+/* A value as the server reported it, or NULL. */
+const char *server_param(const struct server *, const char *name);
+/* An owner that reads a ParameterStatus may keep the list true with it. */
+void server_set_param(struct server *, const char *name, const char *value);
+const char *server_state_name(enum server_state);
 
 #endif
