@@ -58,6 +58,10 @@ struct conf_param {
 	const char *name, *value;
 };
 
+struct conf_pass {
+	const char *host, *port, *dbname, *user, *password; /* "*": any; NULL for that */
+};
+
 /* One conninfo string, taken apart. What it does not say is NULL. */
 struct server_conf {
 	const char *raw; /* as written, the password masked */
@@ -69,6 +73,8 @@ struct server_conf {
 	const char *user;        /* NULL: the client's */
 	const char *password;    /* secret */
 	const char *passfile;
+	struct conf_pass *passes; /* what the passfile says */
+	int n_passes;
 	enum tls_mode tls_mode;  /* the conninfo's sslmode, else server_tls.mode of the database */
 	const char *sslrootcert, *sslcert, *sslkey; /* the conninfo's, else server_tls of the database; "" is none */
 	bool sslsni;
@@ -113,6 +119,9 @@ struct user_conf {
 	struct setting_set set;
 };
 
+/* The password to log in with: the conninfo's, else the passfile's first that matches, else NULL. */
+const char *server_password(const struct server_conf *, const struct host_conf *, const char *dbname, const char *user);
+
 /* Another Weir process behind the same load balancer; cancel requests for its clients are passed on to it. */
 struct peer_conf {
 	int id;
@@ -137,7 +146,7 @@ struct config {
 	const struct secret_file *user_secrets; /* of the global auth.users_file; NULL: none */
 	const struct hba *hba;                  /* of the global auth.hba_file; NULL: none */
 	struct conf_index *index;               /* look-up by name; private */
-	struct conf_files *owned;               /* maps, secrets and rules to free; private */
+	struct conf_owned *owned;               /* maps, secrets and rules to free; private */
 };
 
 /* ---- loading ---- */
