@@ -1,6 +1,6 @@
 /* router/route/directory.h: keys to shards, one by one.
  * Entries: an immutable open-addressing table, filled at load: 10 bytes a key at the load of 0.8 plus the key's own bytes
- *          (integers, dates: 8; uuid: 16; others: length + 1 or 5). Up to DIRECTORY_ENTRIES_MAX keys.
+ *          (integers, dates: 8; uuid: 16; others: length + 1 or 3, at most 4 GiB in all). Up to DIRECTORY_ENTRIES_MAX keys.
  * Cache:   for look-up queries: at most `cache_size` keys, each for `ttl_us`; keys that have no shard are remembered too.
  *          64 stripes, each with a mutex, a table and a clock hand (second chance) of its own.
  * Thread:  entries: any, read only after directory_seal(). Cache: any.

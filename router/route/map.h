@@ -34,11 +34,12 @@ struct distribution {
 	/* hash */
 	uint32_t buckets;                           /* a power of two, 1 … 1048576 */
 	const uint16_t *bucket_shard;
-	/* the others: private to map.c */
+	/* the others: private to router/route */
 	struct range_set *ranges;
 	struct directory *directory;
 	const char *lookup;                         /* SQL of the look-up query, or NULL */
 	int default_shard;                          /* directory: -1 when there is none */
+	const uint64_t *shards;                     /* bitmap of the shards that may hold a row of it; (n_shards + 63) / 64 words */
 };
 
 struct map_table {
@@ -65,7 +66,7 @@ struct shard_map {
 	int default_shard;                          /* -1: none */
 	struct distribution *distributions;
 	int n_distributions;
-	struct map_table *tables;                   /* sorted by schema and name */
+	struct map_table *tables;                   /* sorted by name and schema */
 	int n_tables;
 	struct map_function *functions;
 	int n_functions;
