@@ -514,10 +514,11 @@ loop_io_received(struct io *io, struct buf *b, uint32_t off, uint32_t len)
 #endif
 }
 
-/* Bytes that were not read yet, and an orderly end, wait until reading goes on. */
+/* Bytes that were not read yet wait until reading goes on, and the end behind them. */
 void
 loop_io_hung_up(struct io *io)
 {
+	const struct io_extra *x = io->loop_data;
 	int error = 0;
 	socklen_t len = sizeof error;
 	char c;
@@ -526,7 +527,8 @@ loop_io_hung_up(struct io *io)
 		return;
 	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
 		loop_io_ended(io, error);
-	else if (recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+	else if ((x == NULL || x->held == NULL) &&
+	    recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 		loop_io_ended(io, 0);
 }
 

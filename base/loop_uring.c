@@ -1,8 +1,730 @@
+/* The event loop on io_uring. Each reading connection has one multishot receive armed, which takes a buffer from a
+ * ring that all share when bytes arrive; everything asked for in a turn is submitted with the wait for the next.
+ *
+ * An io has at most one receive or hang-up poll in the kernel (rx) and at most one send (IO_BLOCKED). Each is named
+ * by the io's address, so the io is given back only after the last completion of both.
+ *
+ *   rx:  NONE -> RECV    the io reads                 RECV -> NONE  end, error, ring empty, cancelled
+ *        NONE -> HANGUP  it is paused                 HANGUP -> NONE  hang-up, cancelled
+ * A change between RECV and HANGUP goes through NONE: cancel, await the completion, arm anew at the end of the turn.
+ * Bytes that a receive had taken before its cancellation was known are held (io_extra) until reading goes on. */
 #include "base/loop_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
+#define SQ_ENTRIES 512
+#define CQ_ENTRIES 4096
+#define RING_BUFS  512
+#define RING_COPY  (RING_BUFS / 4 * 3) /* so many slots in use: what arrives is copied */
+#define SLOT_BYTES 4096
+#define SLOT_CAP   ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
+#define BUF_GROUP  0
+#define MSGS       64
+
+_Static_assert(SLOT_BYTES <= RECV_ROOM_MIN, "the bytes of a slot are copied in one piece");
+
+/* io->flags2 */
+enum {
+	RX_NONE = 0,
+	RX_RECV = 1,
+	RX_HANGUP = 2,
+	RX_KIND = 3,
+	RX_CANCELLED = 4,
+	RX_HUNG_UP = 8, /* the poll ended by itself; nothing to await until reading goes on */
+	PIN_ONE = 16,
+	PINS = 7 * PIN_ONE, /* ring buffers of this io that somebody keeps */
+	FORGETTING = 128,   /* only last completions are awaited */
+};
+_Static_assert(IO_RECV_PIN_MAX < 8, "the counter is three bits wide");
+
+/* user_data: address | tag, the io's generation above */
+enum { TAG_RX, TAG_TX, TAG_WATCH, TAG_NONE, TAG_MASK = 7 };
+#define GENERATION_SHIFT 48
+
+/* A message must stay until it is submitted (IORING_FEAT_SUBMIT_STABLE). */
+struct uring_msg {
+	struct msghdr hdr;
+	struct iovec iov[LOOP_IOV_MAX];
+};
+
+struct uring_loop {
+	struct io_uring ring;
+	bool enabled;
+	struct io_uring_buf_ring *buf_ring;
+	unsigned char *slots;
+	struct io *pinned_by[RING_BUFS];
+	unsigned slots_out; /* not in the kernel's hands */
+	unsigned n_msgs;
+	struct uring_msg msgs[MSGS];
+};
+
+static uint64_t
+user_data(const struct io *io, unsigned tag)
+{
+	return (uint64_t)(uintptr_t)io | tag | (uint64_t)io->generation << GENERATION_SHIFT;
+}
+
+/* ---- submission ---- */
+
+/* The thread that submits first is the only one that may from then on. */
+static void
+enable(struct uring_loop *u)
+{
+	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
+	if (!u->enabled &&
+	    syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+		abort();
+	u->enabled = true;
+}
+
+static void
+submitted(struct uring_loop *u, int rc)
+{
+	assert(rc != -EEXIST && rc != -EBADF && rc != -EINVAL && rc != -EFAULT);
+	if (io_uring_sq_ready(&u->ring) == 0)
+		u->n_msgs = 0;
+}
+
+static struct io_uring_sqe *
+new_sqe(struct uring_loop *u)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	for (int i = 0; sqe == NULL; i++) {
+		/* The kernel is out of memory for requests; what completes gives some back. */
+		if (i > 1000)
+			abort();
+		enable(u);
+		submitted(u, io_uring_submit(&u->ring));
+		sqe = io_uring_get_sqe(&u->ring);
+	}
+	return sqe;
+}
+
+/* Success is silent; a failure means that the completion is under way already. */
+static void
+cancel(struct uring_loop *u, uint64_t data)
+{
+	struct io_uring_sqe *sqe = new_sqe(u);
+
+	io_uring_prep_cancel64(sqe, data, 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	sqe->user_data = TAG_NONE;
+}
+
+/* ---- the ring of receive buffers ---- */
+
+static struct buf *
+slot_of(const struct uring_loop *u, unsigned id)
+{
+	return (struct buf *)(void *)(u->slots + (size_t)id * SLOT_BYTES);
+}
+
+static void
+slot_to_kernel(struct uring_loop *u, unsigned id)
+{
+	struct buf *b = slot_of(u, id);
+
+	ASAN_POISON_MEMORY_REGION(b->data, SLOT_CAP);
+	io_uring_buf_ring_add(u->buf_ring, b->data, SLOT_CAP, (unsigned short)id,
+	    io_uring_buf_ring_mask(RING_BUFS), 0);
+	io_uring_buf_ring_advance(u->buf_ring, 1);
+	u->slots_out--;
+}
+
+static struct buf *
+slot_from_kernel(struct uring_loop *u, unsigned id)
+{
+	struct buf *b;
+
+	assert(id < RING_BUFS);
+	b = slot_of(u, id);
+	ASAN_UNPOISON_MEMORY_REGION(b->data, SLOT_CAP);
+	assert(b->refs == 0);
+	b->refs = 1;
+	u->slots_out++;
+	return b;
+}
+
+static bool
+uring_buf_return(struct loop *loop, struct buf *b)
+{
+	struct uring_loop *u = loop->impl;
+	uintptr_t at = (uintptr_t)b - (uintptr_t)u->slots;
+	unsigned id = (unsigned)(at / SLOT_BYTES);
+
+	if (at >= (uintptr_t)RING_BUFS * SLOT_BYTES)
+		return false;
+	if (u->pinned_by[id] != NULL)
+		u->pinned_by[id]->flags2 -= PIN_ONE;
+	u->pinned_by[id] = NULL;
+	slot_to_kernel(u, id);
+	return true;
+}
+
+/* The io goes, buffers that it received stay with those who keep them. */
+static void
+disown_pins(struct io *io)
+{
+	struct uring_loop *u = io->loop->impl;
+
+	for (unsigned i = 0; i < RING_BUFS && (io->flags2 & PINS) != 0; i++)
+		if (u->pinned_by[i] == io) {
+			u->pinned_by[i] = NULL;
+			io->flags2 -= PIN_ONE;
+		}
+}
+
+/* ---- receiving ---- */
+
+static void
+arm_rx(struct io *io, uint8_t kind)
+{
+	struct io_uring_sqe *sqe = new_sqe(io->loop->impl);
+
+	if (kind == RX_RECV) {
+		io_uring_prep_recv_multishot(sqe, io->fd, NULL, 0, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+		sqe->buf_group = BUF_GROUP;
+	} else {
+		/* Any poll also reports the end of the peer's output (POLLRDHUP); one shot would come back for it at
+		 * once, for ever. This one tells of changes only. */
+		io_uring_prep_poll_multishot(sqe, io->fd, POLLERR | POLLHUP);
+	}
+	sqe->user_data = user_data(io, TAG_RX);
+	io->flags2 |= kind;
+}
+
+static void
+cancel_rx(struct io *io)
+{
+	if ((io->flags2 & RX_KIND) == RX_NONE || (io->flags2 & RX_CANCELLED))
+		return;
+	io->flags2 |= RX_CANCELLED;
+	cancel(io->loop->impl, user_data(io, TAG_RX));
+}
+
+static void
+update_rx(struct io *io)
+{
+	uint8_t have = io->flags2 & RX_KIND, want = RX_HANGUP;
+
+	if (loop_io_wants_read(io)) {
+		want = RX_RECV;
+		io->flags2 &= (uint8_t)~RX_HUNG_UP;
+	} else if ((io->flags & (IO_ENDED | IO_CLOSING)) || (io->flags2 & RX_HUNG_UP)) {
+		want = RX_NONE;
+	}
+	if (have == want)
+		return;
+	if (have == RX_NONE)
+		arm_rx(io, want);
+	else
+		cancel_rx(io);
+}
+
+static bool
+holds(const struct io *io)
+{
+	const struct io_extra *x = io->loop_data;
+
+	return x != NULL && x->held != NULL;
+}
+
+/* Hands out what was held: as long as the io reads, or all of it when it is being detached. */
+static void
+deliver_held(struct io *io)
+{
+	struct io_extra *x = io->loop_data;
+
+	while (x != NULL && x->held != NULL &&
+	    (loop_io_wants_read(io) || (io->flags & IO_DETACHING))) {
+		struct io_out *o = x->held;
+
+		io->ops->received(io, o->buf, o->off, o->len);
+		loop_out_pop(io->loop, &x->held, &x->held_tail);
+	}
+}
+
+/* Bytes for an io that must not have more ring buffers, or must not be given any bytes now. */
+static void
+rx_copied(struct io *io, const struct buf *from, uint32_t len, bool hold)
+{
+	struct loop *loop = io->loop;
+	uint32_t off;
+	struct buf *b = loop_recv_room(loop, &off);
+
+	memcpy(b->data + off, from->data, len);
+	if (hold) {
+		struct io_extra *x = loop_io_extra(io);
+
+		loop_out_push(loop, &x->held, &x->held_tail, b, off, len);
+		loop->recv_off = off + len;
+		loop->bytes_received += len;
+	} else {
+		loop_io_received(io, b, off, len);
+	}
+}
+
+static void
+rx_bytes(struct io *io, unsigned id, uint32_t len)
+{
+	struct uring_loop *u = io->loop->impl;
+	struct buf *b = slot_from_kernel(u, id);
+	bool hold = !loop_io_wants_read(io) || holds(io);
+
+	io->loop->receives++;
+	if (io->flags & IO_DETACHING)
+		hold = holds(io);
+	if (io->flags & (IO_CLOSING | IO_ENDED)) {
+		/* nobody wants them */
+	} else if (hold || (io->flags2 & PINS) >= IO_RECV_PIN_MAX * PIN_ONE ||
+	    u->slots_out > RING_COPY) {
+		rx_copied(io, b, len, hold);
+	} else {
+		io->loop->bytes_received += len;
+		io->ops->received(io, b, 0, len);
+		if (b->refs > 1) {
+			u->pinned_by[id] = io;
+			io->flags2 += PIN_ONE;
+		}
+	}
+	buf_unref(b);
+}
+
+static void
+forget_if_done(struct io *io)
+{
+	if (!(io->flags2 & FORGETTING) || (io->flags2 & RX_KIND) != RX_NONE ||
+	    (io->flags & IO_BLOCKED))
+		return;
+	disown_pins(io);
+	loop_io_done(io);
+}
+
+/* An orderly end that nobody reads yet comes again when the receive is armed anew; an error does not. */
+static void
+rx_ended(struct io *io, int error)
+{
+	if (error == ENOBUFS) {
+		io->loop->enobufs++;
+	} else if (error == 0) {
+		if (loop_io_wants_read(io) && !holds(io))
+			loop_io_ended(io, 0);
+	} else if (error != ECANCELED && error != EINTR && error != EAGAIN) {
+		if (loop_io_wants_read(io) && holds(io))
+			loop_io_extra(io)->error = error;
+		else
+			loop_io_ended(io, error);
+	}
+}
+
+static void
+rx_completed(struct io *io, int res, uint32_t flags)
+{
+	uint8_t kind = io->flags2 & RX_KIND;
+
+	if (!(flags & IORING_CQE_F_MORE)) {
+		io->flags2 &= (uint8_t)~(RX_KIND | RX_CANCELLED);
+		loop_io_dirty(io);
+	}
+	if (kind == RX_RECV && res > 0) {
+		assert(flags & IORING_CQE_F_BUFFER);
+		rx_bytes(io, flags >> IORING_CQE_BUFFER_SHIFT, (uint32_t)res);
+	} else if (kind == RX_RECV) {
+		if (flags & IORING_CQE_F_BUFFER)
+			buf_unref(slot_from_kernel(io->loop->impl, flags >> IORING_CQE_BUFFER_SHIFT));
+		rx_ended(io, -res);
+	} else if (res > 0 && !loop_io_wants_read(io)) {
+		if (!(flags & IORING_CQE_F_MORE))
+			io->flags2 |= RX_HUNG_UP;
+		if (res & (POLLERR | POLLHUP))
+			loop_io_hung_up(io);
+	}
+	forget_if_done(io);
+}
+
+/* ---- sending ---- */
+
+static struct uring_msg *
+new_msg(struct uring_loop *u)
+{
+	for (int i = 0; u->n_msgs == MSGS; i++) {
+		if (i > 1000)
+			abort();
+		enable(u);
+		submitted(u, io_uring_submit(&u->ring));
+	}
+	return &u->msgs[u->n_msgs++];
+}
+
+static void
+send_output(struct io *io)
+{
+	struct uring_loop *u = io->loop->impl;
+	const struct io_out *o = io->out_head;
+	struct io_uring_sqe *sqe;
+
+	if (o->next == NULL) {
+		sqe = new_sqe(u);
+		io_uring_prep_send(sqe, io->fd, o->buf->data + o->off, o->len, MSG_NOSIGNAL);
+	} else {
+		struct uring_msg *m = new_msg(u);
+		size_t bytes;
+
+		sqe = new_sqe(u);
+		memset(&m->hdr, 0, sizeof m->hdr);
+		m->hdr.msg_iov = m->iov;
+		m->hdr.msg_iovlen = loop_io_iov(io, m->iov, &bytes);
+		io_uring_prep_sendmsg(sqe, io->fd, &m->hdr, MSG_NOSIGNAL);
+	}
+	sqe->user_data = user_data(io, TAG_TX);
+	io->flags |= IO_BLOCKED;
+	io->loop->sends++;
+}
+
+static void
+tx_completed(struct io *io, int res)
+{
+	io->flags &= (uint8_t)~IO_BLOCKED;
+	if (io->flags & (IO_FINISHING | IO_OUT_FAILED)) {
+		if (res > 0)
+			io->loop->bytes_sent += (uint32_t)res;
+		loop_io_drop_output(io);
+		forget_if_done(io);
+		return;
+	}
+	if (res > 0)
+		loop_io_sent(io, (size_t)res);
+	else if (res < 0 && res != -EINTR && res != -EAGAIN && res != -ECANCELED)
+		loop_io_send_failed(io, -res);
+	if (io->out_head != NULL)
+		loop_io_dirty(io);
+}
+
+static void
+uring_io_flush(struct io *io)
+{
+	if (!(io->flags & IO_BLOCKED) && io->out_head != NULL)
+		send_output(io);
+	deliver_held(io);
+	if (!(io->flags & IO_FINISHING))
+		update_rx(io);
+}
+
+static void
+uring_io_finish(struct io *io)
+{
+	if (io->flags & IO_DETACHING)
+		deliver_held(io);
+	io->flags2 |= FORGETTING;
+	cancel_rx(io);
+	if (io->flags & IO_BLOCKED)
+		cancel(io->loop->impl, user_data(io, TAG_TX));
+	forget_if_done(io);
+}
+
+/* ---- watches ---- */
+
+static void
+arm_watch(struct uring_loop *u, struct watch *w)
+{
+	struct io_uring_sqe *sqe = new_sqe(u);
+
+	io_uring_prep_poll_add(sqe, w->fd, POLLIN);
+	sqe->user_data = (uint64_t)(uintptr_t)w | TAG_WATCH;
+	w->armed = true;
+}
+
+static void
+uring_watch_set(struct loop *loop, struct watch *w, bool on)
+{
+	if (w->on == on)
+		return;
+	w->on = on;
+	if (on && !w->armed)
+		arm_watch(loop->impl, w);
+	else if (!on && w->armed)
+		cancel(loop->impl, (uint64_t)(uintptr_t)w | TAG_WATCH);
+}
+
+static void
+watch_completed(struct loop *loop, struct watch *w, int res)
+{
+	w->armed = false;
+	if (w->on && res != -ECANCELED)
+		w->ready(w);
+	if (w->on && !w->armed)
+		arm_watch(loop->impl, w);
+}
+
+/* ---- turns ---- */
+
+static void
+completed(struct loop *loop, const struct io_uring_cqe *cqe)
+{
+	uint64_t data = cqe->user_data;
+	void *p = (void *)(uintptr_t)(data & (((uint64_t)1 << GENERATION_SHIFT) - 1) & ~(uint64_t)TAG_MASK);
+	struct io *io = p;
+	unsigned tag = data & TAG_MASK;
+
+	if (tag == TAG_NONE)
+		return;
+	if (tag == TAG_WATCH) {
+		watch_completed(loop, p, cqe->res);
+		return;
+	}
+	assert(io->loop == loop && io->generation == (uint16_t)(data >> GENERATION_SHIFT));
+	if (tag == TAG_RX)
+		rx_completed(io, cqe->res, cqe->flags);
+	else
+		tx_completed(io, cqe->res);
+}
+
+static int
+submit_and_wait(struct uring_loop *u, int64_t timeout_us)
+{
+	struct __kernel_timespec ts = {
+	    .tv_sec = timeout_us / 1000000,
+	    .tv_nsec = timeout_us % 1000000 * 1000,
+	};
+	struct io_uring_cqe *cqe;
+
+	if (timeout_us == 0 || io_uring_cq_ready(&u->ring) > 0)
+		return io_uring_submit_and_get_events(&u->ring);
+	return io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, timeout_us < 0 ? NULL : &ts, NULL);
+}
+
+static void
+uring_wait(struct loop *loop, int64_t timeout_us)
+{
+	struct uring_loop *u = loop->impl;
+
+	enable(u);
+	submitted(u, submit_and_wait(u, timeout_us));
+	loop->now_us = loop_clock_us();
+	for (unsigned n = io_uring_cq_ready(&u->ring); n > 0; n--) {
+		struct io_uring_cqe *next, cqe;
+
+		if (io_uring_peek_cqe(&u->ring, &next) != 0)
+			break;
+		cqe = *next;
+		/* Given back before the callback, which may submit. */
+		io_uring_cq_advance(&u->ring, 1);
+		completed(loop, &cqe);
+	}
+}
+
+/* ---- start and end ---- */
+
+#define RING_FLAGS (IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN)
+#define RING_FEATS                                                                       \
+	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG | \
+	    IORING_FEAT_CQE_SKIP)
+
+static int
+register_buffers(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned entries)
+{
+	struct io_uring_buf_reg reg = {
+	    .ring_addr = (uint64_t)(uintptr_t)br,
+	    .ring_entries = entries,
+	    .bgid = BUF_GROUP,
+	};
+
+	io_uring_buf_ring_init(br);
+	return io_uring_register_buf_ring(ring, &reg, 0);
+}
+
+static void *
+map(size_t size)
+{
+	void *p =
+	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	return p;
+}
+
+/* The next completion with this user_data, within a second; others are passed over. */
+static bool
+probe_await(struct io_uring *ring, uint64_t data, struct io_uring_cqe *out)
+{
+	struct __kernel_timespec ts = {.tv_sec = 1};
+	struct io_uring_cqe *cqe;
+
+	for (int i = 0; i < 8; i++) {
+		if (io_uring_submit_and_wait_timeout(ring, &cqe, 1, &ts, NULL) < 0 ||
+		    io_uring_peek_cqe(ring, &cqe) != 0)
+			return false;
+		*out = *cqe;
+		io_uring_cqe_seen(ring, cqe);
+		if (out->user_data == data)
+			return true;
+	}
+	return false;
+}
+
+/* Carries each operation out once, since a kernel may know the flags and still lack the thing. Returns what is
+ * missing, or NULL. */
+static const char *
+probe_ops(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned char *page, const int fds[2])
+{
+	struct io_uring_cqe cqe;
+	struct io_uring_sqe *sqe;
+
+	io_uring_buf_ring_add(br, page, 64, 0, 1, 0);
+	io_uring_buf_ring_advance(br, 1);
+	sqe = io_uring_get_sqe(ring);
+	io_uring_prep_recv_multishot(sqe, fds[0], NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = BUF_GROUP;
+	sqe->user_data = 1;
+	if (io_uring_submit(ring) != 1)
+		return "submission";
+	sqe = io_uring_get_sqe(ring);
+	io_uring_prep_send(sqe, fds[1], "x", 1, MSG_NOSIGNAL);
+	sqe->user_data = 2;
+	if (!probe_await(ring, 2, &cqe) || cqe.res != 1)
+		return "send";
+	if (!probe_await(ring, 1, &cqe) || cqe.res != 1 || page[0] != 'x' ||
+	    !(cqe.flags & IORING_CQE_F_BUFFER) || !(cqe.flags & IORING_CQE_F_MORE))
+		return "multishot receive";
+	sqe = io_uring_get_sqe(ring);
+	io_uring_prep_cancel64(sqe, 1, 0);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	sqe->user_data = 3;
+	if (!probe_await(ring, 1, &cqe) || cqe.res != -ECANCELED)
+		return "cancelling";
+	sqe = io_uring_get_sqe(ring);
+	io_uring_prep_poll_multishot(sqe, fds[0], POLLERR | POLLHUP);
+	sqe->user_data = 4;
+	(void)shutdown(fds[1], SHUT_RDWR);
+	if (!probe_await(ring, 4, &cqe) || !(cqe.res & POLLHUP))
+		return "poll";
+	return NULL;
+}
+
+static enum rc
+probe(struct err *e)
+{
+	struct io_uring_params params = {.flags = RING_FLAGS};
+	struct io_uring ring;
+	const char *missing = NULL;
+	unsigned char *page;
+	int fds[2] = {-1, -1};
+	int rc = io_uring_queue_init_params(8, &ring, &params);
+
+	if (rc < 0)
+		return err_set(e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
+	page = map(8192);
+	if ((params.features & RING_FEATS) != RING_FEATS)
+		missing = "features (of Linux 5.17)";
+	else if (register_buffers(&ring, (struct io_uring_buf_ring *)(void *)page, 2) < 0)
+		missing = "ring of provided buffers (Linux 5.19)";
+	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		missing = "socket pair";
+	else
+		missing =
+		    probe_ops(&ring, (struct io_uring_buf_ring *)(void *)page, page + 4096, fds);
+	io_uring_queue_exit(&ring);
+	if (fds[0] >= 0) {
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+	}
+	(void)munmap(page, 8192);
+	if (missing != NULL)
+		return err_set(e, "0A000", BLAST_SESSION, "io_uring without working %s", missing);
+	return RC_OK;
+}
+
+#define BUF_RING_BYTES (RING_BUFS * sizeof(struct io_uring_buf))
+
+static void
+uring_fini(struct loop *loop)
+{
+	struct uring_loop *u = loop->impl;
+
+	io_uring_queue_exit(&u->ring);
+	loop_bufs_fini(loop); /* while it is still known which are the ring's */
+	ASAN_UNPOISON_MEMORY_REGION(u->slots, (size_t)RING_BUFS * SLOT_BYTES);
+	(void)munmap(u->slots, (size_t)RING_BUFS * SLOT_BYTES);
+	(void)munmap(u->buf_ring, BUF_RING_BYTES);
+	free(u);
+}
+
+static void
+fill_ring(struct loop *loop, struct uring_loop *u)
+{
+	u->slots = map((size_t)RING_BUFS * SLOT_BYTES);
+	u->slots_out = RING_BUFS;
+	for (unsigned i = 0; i < RING_BUFS; i++) {
+		struct buf *b = slot_of(u, i);
+
+		b->cap = SLOT_CAP;
+		b->loop = loop;
+		slot_to_kernel(u, i);
+	}
+}
+
+static const struct loop_backend uring_backend = {
+    .kind = LOOP_URING,
+    .fini = uring_fini,
+    .wait = uring_wait,
+    .io_flush = uring_io_flush,
+    .io_finish = uring_io_finish,
+    .watch_set = uring_watch_set,
+    .buf_return = uring_buf_return,
+};
 
 enum rc
 loop_uring_init(struct loop *loop, struct err *e)
 {
-	(void)loop;
-	return err_set(e, "0A000", BLAST_SESSION, "not built in");
+	/* Disabled at first, so that the thread that runs the loop is the one that may submit. */
+	struct io_uring_params params = {
+	    .flags = RING_FLAGS | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+	    .cq_entries = CQ_ENTRIES,
+	};
+	struct uring_loop *u;
+	int rc;
+
+	if (probe(e) != RC_OK)
+		return RC_ERR;
+	u = calloc(1, sizeof *u);
+	if (u == NULL)
+		abort();
+	rc = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);
+	if (rc < 0) {
+		free(u);
+		return err_set(e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
+	}
+	u->buf_ring = map(BUF_RING_BYTES);
+	rc = register_buffers(&u->ring, u->buf_ring, RING_BUFS);
+	if (rc < 0) {
+		io_uring_queue_exit(&u->ring);
+		(void)munmap(u->buf_ring, BUF_RING_BYTES);
+		free(u);
+		return err_set(e, "0A000", BLAST_SESSION, "ring of provided buffers: %s", strerror(-rc));
+	}
+	fill_ring(loop, u);
+	loop->impl = u;
+	loop->backend = &uring_backend;
+	return RC_OK;
 }
