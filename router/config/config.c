@@ -1,4 +1,5 @@
-/* router/config/config.c: the life of a configuration: references, look-up, SHOW CONFIG, one changed value. */
+/* router/config/config.c: the life of a configuration: references, look-up, SHOW CONFIG,
+ * one changed value. */
 #include "router/config/load.h"
 
 #include <stdlib.h>
@@ -9,25 +10,36 @@
 
 /* ---- the table ---- */
 
-#define ENUM(name)                static const char *const name##_choices[] = {
-#define CHOICE(constant, text)    [constant] = text,
-#define END_ENUM                  NULL };
-#define XENUM(name)               ENUM(name)
-#define XCHOICE(constant, text)   CHOICE(constant, text)
-#define END_XENUM                 END_ENUM
+#define ENUM(name) static const char *const name##_choices[] = {
+#define CHOICE(constant, text) [constant] = text,
+#define END_ENUM \
+	NULL     \
+	}        \
+	;
+#define XENUM(name) ENUM(name)
+#define XCHOICE(constant, text) CHOICE(constant, text)
+#define END_XENUM END_ENUM
 #include "router/config/settings.def"
 
-#define G      SCOPE_GLOBAL
-#define D      SCOPE_DATABASE
-#define U      SCOPE_USER
-#define S      SCOPE_SHARD
+#define G SCOPE_GLOBAL
+#define D SCOPE_DATABASE
+#define U SCOPE_USER
+#define S SCOPE_SHARD
 #define RELOAD true
 #define RESTART false
 static const struct setting table[] = {
-#define SETTING(kind_, type, field, name_, def, min_, max_, choices_, scopes_, when, doc_)      \
-	{.name = name_, .kind = SETTING_##kind_, .offset = offsetof(struct settings, field),    \
-	    .default_text = def, .min = min_, .max = max_, .choices = choices_,                 \
-	    .scopes = scopes_, .reloadable = when, .doc = doc_},
+#define SETTING(                                                               \
+    kind_, type, field, name_, def, min_, max_, choices_, scopes_, when, doc_) \
+	{.name = name_,                                                        \
+	    .kind = SETTING_##kind_,                                           \
+	    .offset = offsetof(struct settings, field),                        \
+	    .default_text = def,                                               \
+	    .min = min_,                                                       \
+	    .max = max_,                                                       \
+	    .choices = choices_,                                               \
+	    .scopes = scopes_,                                                 \
+	    .reloadable = when,                                                \
+	    .doc = doc_},
 #include "router/config/settings.def"
 };
 
@@ -116,7 +128,8 @@ config_own(struct config *c, enum owned_kind kind, const char *path)
 	return o;
 }
 
-/* ---- look-up: databases and users by hash of the name, as there may be many of either ---- */
+/* ---- look-up: databases and users by hash of the name, as there may be many of either
+ * ---- */
 
 struct conf_index {
 	size_t mask;
@@ -147,7 +160,8 @@ void
 config_index(struct config *c)
 {
 	struct conf_index *x = ARENA_NEW(&c->arena, struct conf_index);
-	size_t n = 8, most = (size_t)(c->n_databases > c->n_users ? c->n_databases : c->n_users);
+	size_t n = 8,
+	       most = (size_t)(c->n_databases > c->n_users ? c->n_databases : c->n_users);
 
 	while (n < 2 * most)
 		n *= 2;
@@ -167,7 +181,7 @@ config_database(const struct config *c, struct slice name)
 	const struct conf_index *x = c->index;
 
 	for (size_t at = hash_name(name) & x->mask; x->databases[at] != 0;
-	    at = (at + 1) & x->mask) {
+	     at = (at + 1) & x->mask) {
 		const struct db_conf *db = &c->databases[x->databases[at] - 1];
 
 		if (!db->wildcard && slice_eq_str(name, db->name))
@@ -182,7 +196,7 @@ config_user(const struct config *c, struct slice name)
 	const struct conf_index *x = c->index;
 
 	for (size_t at = hash_name(name) & x->mask; x->users[at] != 0;
-	    at = (at + 1) & x->mask) {
+	     at = (at + 1) & x->mask) {
 		const struct user_conf *u = &c->users[x->users[at] - 1];
 
 		if (slice_eq_str(name, u->name))
@@ -205,7 +219,7 @@ setting_list_has(const struct setting_list *l, struct slice item)
 void
 config_show(const struct config *c,
     void (*row)(const char *name, const char *value, const char *default_value,
-        bool changeable, void *arg),
+	bool changeable, void *arg),
     void *arg)
 {
 	struct arena a;
@@ -318,7 +332,8 @@ config_with(struct config *from, struct slice name, struct slice value,
 		return RC_ERR;
 	}
 	if (s->kind == SETTING_FILE) {
-		const char **path = (const char **)(void *)((char *)&c->settings + s->offset);
+		const char **path =
+		    (const char **)(void *)((char *)&c->settings + s->offset);
 
 		*path = config_path(c, *path, &c->arena);
 	}

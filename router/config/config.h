@@ -1,9 +1,11 @@
-/* router/config/config.h: the configuration as one immutable snapshot: settings, databases, shards, servers, users.
- * Thread:  any may read; references are counted atomically. The control thread loads and publishes.
- * Memory:  everything a struct config points at lives as long as a reference to it is held.
- * Order:   a value given for the user wins over the database's, and that over the global one: CONFIG_VALUE().
- * Failure: config_load() yields a whole configuration or none, and reports every mistake of meaning at once.
- * Secrets: server_conf.password and db_conf.password; nothing here prints them, `raw` has them masked. */
+/* router/config/config.h: the configuration as one immutable snapshot: settings,
+ * databases, shards, servers, users. Thread:  any may read; references are counted
+ * atomically. The control thread loads and publishes. Memory:  everything a struct config
+ * points at lives as long as a reference to it is held. Order:   a value given for the
+ * user wins over the database's, and that over the global one: CONFIG_VALUE(). Failure:
+ * config_load() yields a whole configuration or none, and reports every mistake of
+ * meaning at once. Secrets: server_conf.password and db_conf.password; nothing here
+ * prints them, `raw` has them masked. */
 #ifndef WEIR_ROUTER_CONFIG_CONFIG_H
 #define WEIR_ROUTER_CONFIG_CONFIG_H
 
@@ -26,19 +28,23 @@ struct hba;         /* router/config/hba.h */
 
 /* ---- made from settings.def ---- */
 
-#define ENUM(name)             enum name {
+#define ENUM(name) enum name {
 #define CHOICE(constant, text) constant,
-#define END_ENUM               };
+#define END_ENUM \
+	}        \
+	;
 #include "router/config/settings.def"
 
 /* Durations end in _us (microseconds), sizes in _bytes. */
 struct settings {
-#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) type field;
+#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) \
+	type field;
 #include "router/config/settings.def"
 };
 
 enum setting_id {
-#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) SETTING_ID_##field,
+#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) \
+	SETTING_ID_##field,
 #define SECTION(id, title) SECTION_##id, SECTION_##id##_BACK = SECTION_##id - 1,
 #include "router/config/settings.def"
 	SETTING_COUNT
@@ -49,7 +55,8 @@ extern const struct setting_table config_settings;
 /* ---- servers, shards, databases ---- */
 
 struct host_conf {
-	const char *host;     /* name, address or folder of a Unix socket; NULL: only hostaddr is known */
+	const char *host; /* name, address or folder of a Unix socket; NULL: only hostaddr
+			     is known */
 	const char *hostaddr; /* numeric address, so that no name is looked up; or NULL */
 	uint16_t port;
 };
@@ -69,20 +76,23 @@ struct server_conf {
 	int line;
 	struct host_conf *hosts; /* at least one; more are tried in turn */
 	int n_hosts;
-	const char *dbname;      /* NULL: the name the client asked for */
-	const char *user;        /* NULL: the client's */
-	const char *password;    /* secret */
+	const char *dbname;   /* NULL: the name the client asked for */
+	const char *user;     /* NULL: the client's */
+	const char *password; /* secret */
 	const char *passfile;
 	struct conf_pass *passes; /* what the passfile says */
 	int n_passes;
-	enum tls_mode tls_mode;  /* the conninfo's sslmode, else server_tls.mode of the database */
-	const char *sslrootcert, *sslcert, *sslkey; /* the conninfo's, else server_tls of the database; "" is none */
+	enum tls_mode
+	    tls_mode; /* the conninfo's sslmode, else server_tls.mode of the database */
+	const char *sslrootcert, *sslcert,
+	    *sslkey; /* the conninfo's, else server_tls of the database; "" is none */
 	bool sslsni;
 	const char *options;          /* as in the start-up packet */
 	const char *application_name; /* only where the client has none */
 	const char *client_encoding;
-	uint64_t connect_timeout_us;  /* 0: server_connect_timeout */
-	struct conf_param *params;    /* everything the string says, by libpq's keywords; secrets too */
+	uint64_t connect_timeout_us; /* 0: server_connect_timeout */
+	struct conf_param
+	    *params; /* everything the string says, by libpq's keywords; secrets too */
 	int n_params;
 	int weight; /* of a replica, 1 by default; 0: takes no reads */
 };
@@ -119,10 +129,13 @@ struct user_conf {
 	struct setting_set set;
 };
 
-/* The password to log in with: the conninfo's, else the passfile's first that matches, else NULL. */
-const char *server_password(const struct server_conf *, const struct host_conf *, const char *dbname, const char *user);
+/* The password to log in with: the conninfo's, else the passfile's first that matches,
+ * else NULL. */
+const char *server_password(const struct server_conf *, const struct host_conf *,
+    const char *dbname, const char *user);
 
-/* Another Weir process behind the same load balancer; cancel requests for its clients are passed on to it. */
+/* Another Weir process behind the same load balancer; cancel requests for its clients are
+ * passed on to it. */
 struct peer_conf {
 	int id;
 	const char *host; /* name, address or folder of a Unix socket */
@@ -132,10 +145,11 @@ struct peer_conf {
 struct config {
 	_Atomic uint32_t refs;
 	struct arena arena;
-	struct config *base; /* of a config made by config_with(): whose memory it shares */
+	struct config
+	    *base; /* of a config made by config_with(): whose memory it shares */
 	const char *file;
 	struct settings settings;
-	struct setting_set set; /* given in the file or by SET */
+	struct setting_set set;    /* given in the file or by SET */
 	struct db_conf *databases; /* in the file's order */
 	int n_databases;
 	struct db_conf *wildcard; /* NULL: none */
@@ -143,10 +157,11 @@ struct config {
 	int n_users;
 	struct peer_conf *peers;
 	int n_peers;
-	const struct secret_file *user_secrets; /* of the global auth.users_file; NULL: none */
-	const struct hba *hba;                  /* of the global auth.hba_file; NULL: none */
-	struct conf_index *index;               /* look-up by name; private */
-	struct conf_owned *owned;               /* maps, secrets and rules to free; private */
+	const struct secret_file
+	    *user_secrets;        /* of the global auth.users_file; NULL: none */
+	const struct hba *hba;    /* of the global auth.hba_file; NULL: none */
+	struct conf_index *index; /* look-up by name; private */
+	struct conf_owned *owned; /* maps, secrets and rules to free; private */
 };
 
 /* ---- loading ---- */
@@ -166,22 +181,24 @@ struct config_report {
 
 void config_report_init(struct config_report *);
 void config_report_fini(struct config_report *);
-void config_report_add(struct config_report *, bool warning, const char *file, int line, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+void config_report_add(struct config_report *, bool warning, const char *file, int line,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* "FILE:LINE: text" a mistake, one a line. */
 void config_report_print(const struct config_report *, FILE *);
 
-/* *err names the first mistake (F0000); the report has them all, in the files' order. Warnings may be there with RC_OK.
- * The caller holds the one reference. */
-enum rc config_load(const char *file, struct config **, struct config_report *, struct err *) WARN_UNUSED;
+/* *err names the first mistake (F0000); the report has them all, in the files' order.
+ * Warnings may be there with RC_OK. The caller holds the one reference. */
+enum rc config_load(
+    const char *file, struct config **, struct config_report *, struct err *) WARN_UNUSED;
 struct config *config_ref(struct config *);
 /* The last one frees it. NULL is fine. */
 void config_unref(struct config *);
 
-/* A copy with one global setting changed, as SET of the admin console does; databases and users that have a value of
- * their own keep it. Refused (55P02) for what needs a restart. A reload forgets it. */
-enum rc config_with(
-    struct config *, struct slice name, struct slice value, struct config **, struct err *) WARN_UNUSED;
+/* A copy with one global setting changed, as SET of the admin console does; databases and
+ * users that have a value of their own keep it. Refused (55P02) for what needs a restart.
+ * A reload forgets it. */
+enum rc config_with(struct config *, struct slice name, struct slice value,
+    struct config **, struct err *) WARN_UNUSED;
 
 /* ---- reading ---- */
 
@@ -191,17 +208,21 @@ const struct db_conf *config_database(const struct config *, struct slice name);
 const struct user_conf *config_user(const struct config *, struct slice name);
 bool setting_list_has(const struct setting_list *, struct slice item);
 
-/* The value that counts for this user (or NULL) in this database (or shard): CONFIG_VALUE(user, db, query_timeout_us). */
-#define CONFIG_VALUE(user, db, field)                                                  \
-	((user) != NULL && setting_set_has(&(user)->set, SETTING_ID_##field)           \
-	        ? (user)->settings.field                                               \
-	        : (db)->settings.field)
+/* The value that counts for this user (or NULL) in this database (or shard):
+ * CONFIG_VALUE(user, db, query_timeout_us). */
+#define CONFIG_VALUE(user, db, field)                                        \
+	((user) != NULL && setting_set_has(&(user)->set, SETTING_ID_##field) \
+		? (user)->settings.field                                     \
+		: (db)->settings.field)
 
 /* Every global setting, in the table's order, secrets masked. */
 void config_show(const struct config *,
-    void (*row)(const char *name, const char *value, const char *default_value, bool changeable, void *arg), void *arg);
-/* Names of settings that differ and need a restart, for the log after a reload: calls for each. */
-void config_restart_needed(
-    const struct config *before, const struct config *after, void (*each)(const char *name, void *arg), void *arg);
+    void (*row)(const char *name, const char *value, const char *default_value,
+	bool changeable, void *arg),
+    void *arg);
+/* Names of settings that differ and need a restart, for the log after a reload: calls for
+ * each. */
+void config_restart_needed(const struct config *before, const struct config *after,
+    void (*each)(const char *name, void *arg), void *arg);
 
 #endif

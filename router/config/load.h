@@ -37,7 +37,6 @@ const char *config_path(const struct config *, const char *path, struct arena *)
 struct loader {
 	struct config *cfg;
 	struct config_report *report;
-	bool check_files; /* certificates and keys must be readable */
 };
 
 /* At the place of a libconfig setting. */
@@ -67,6 +66,11 @@ void load_databases(struct loader *, const config_setting_t *root);
  * belongs to. */
 struct server_conf *load_server(struct loader *, const char *conninfo, const char *file,
     int line, const struct settings *tls);
+
+/* A file named twice is read once. "" is none: NULL, as when it is wrong (and reported).
+ */
+const struct secret_file *load_secrets(struct loader *, const char *path);
+const struct hba *load_hba(struct loader *, const char *path, const char *ident_path);
 
 /* Looks through a file and those it includes for what libconfig would get wrong without a
  * word: integers that do not fit, and for includes that it cannot or must not open. */
