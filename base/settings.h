@@ -1,10 +1,10 @@
 /* base/settings.h: tables of settings. One table (a .def file of SETTING lines) makes the
- * parser, the plain C struct that holds the values, SHOW CONFIG and the page of
- * documentation. Values:  a struct of the caller's, whose fields lie at setting->offset:
- * bool, int, uint64_t (microseconds; bytes), an enum, const char *, struct setting_list.
- * Strings live in the arena that was given. Thread:  the tables are constant; values
- * belong to whoever holds the struct. Failure: 22023 (a value that does not fit), 42704
- * (no such setting). Nothing is written then. */
+ * parser, the plain C struct that holds the values, SHOW CONFIG and its page of the docs.
+ * Values:  a struct of the caller's, with fields at setting->offset: bool, int, an enum,
+ *          uint64_t (microseconds; bytes), const char *, struct setting_list.
+ * Memory:  strings live in the arena that was given.
+ * Thread:  the tables are constant; values belong to whoever holds the struct.
+ * Failure: 22023 (a value that does not fit). Nothing is written then. */
 #ifndef WEIR_BASE_SETTINGS_H
 #define WEIR_BASE_SETTINGS_H
 

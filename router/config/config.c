@@ -10,38 +10,29 @@
 
 /* ---- the table ---- */
 
-#define ENUM(name) static const char *const name##_choices[] = {
-#define CHOICE(constant, text) [constant] = text,
-#define END_ENUM \
-	NULL     \
-	}        \
-	;
-#define XENUM(name) ENUM(name)
+/* clang-format off */
+#define ENUM(name)              static const char *const name##_choices[] = {
+#define CHOICE(constant, text)  [constant] = text,
+#define END_ENUM                NULL };
+#define XENUM(name)             ENUM(name)
 #define XCHOICE(constant, text) CHOICE(constant, text)
-#define END_XENUM END_ENUM
+#define END_XENUM               END_ENUM
 #include "router/config/settings.def"
 
-#define G SCOPE_GLOBAL
-#define D SCOPE_DATABASE
-#define U SCOPE_USER
-#define S SCOPE_SHARD
-#define RELOAD true
+#define G       SCOPE_GLOBAL
+#define D       SCOPE_DATABASE
+#define U       SCOPE_USER
+#define S       SCOPE_SHARD
+#define RELOAD  true
 #define RESTART false
 static const struct setting table[] = {
-#define SETTING(                                                               \
-    kind_, type, field, name_, def, min_, max_, choices_, scopes_, when, doc_) \
-	{.name = name_,                                                        \
-	    .kind = SETTING_##kind_,                                           \
-	    .offset = offsetof(struct settings, field),                        \
-	    .default_text = def,                                               \
-	    .min = min_,                                                       \
-	    .max = max_,                                                       \
-	    .choices = choices_,                                               \
-	    .scopes = scopes_,                                                 \
-	    .reloadable = when,                                                \
-	    .doc = doc_},
+#define SETTING(kind_, type, field, name_, def, min_, max_, choices_, scopes_, when, doc_) \
+	{.name = name_, .kind = SETTING_##kind_, .offset = offsetof(struct settings, field), \
+	    .default_text = def, .min = min_, .max = max_, .choices = choices_,              \
+	    .scopes = scopes_, .reloadable = when, .doc = doc_},
 #include "router/config/settings.def"
 };
+/* clang-format on */
 
 static const struct setting_alias aliases[] = {
 #define ALIAS(alias, name) {alias, name},

@@ -1,11 +1,11 @@
 /* router/config/config.h: the configuration as one immutable snapshot: settings,
- * databases, shards, servers, users. Thread:  any may read; references are counted
- * atomically. The control thread loads and publishes. Memory:  everything a struct config
- * points at lives as long as a reference to it is held. Order:   a value given for the
- * user wins over the database's, and that over the global one: CONFIG_VALUE(). Failure:
- * config_load() yields a whole configuration or none, and reports every mistake of
- * meaning at once. Secrets: server_conf.password and db_conf.password; nothing here
- * prints them, `raw` has them masked. */
+ * databases, shards, servers, users.
+ * Thread:  any may read; references are counted atomically. The control thread loads.
+ * Memory:  all that a struct config points at lives while a reference to it is held.
+ * Order:   a user's value wins over the database's, that over the global: CONFIG_VALUE().
+ * Failure: config_load() yields a whole configuration or none, and reports all mistakes.
+ * Secrets: server_conf.password, .passes and .params, db_conf.password: never print them;
+ *          server_conf.raw has them masked. */
 #ifndef WEIR_ROUTER_CONFIG_CONFIG_H
 #define WEIR_ROUTER_CONFIG_CONFIG_H
 
@@ -28,35 +28,35 @@ struct hba;         /* router/config/hba.h */
 
 /* ---- made from settings.def ---- */
 
-#define ENUM(name) enum name {
+/* clang-format off */
+
+#define ENUM(name)             enum name {
 #define CHOICE(constant, text) constant,
-#define END_ENUM \
-	}        \
-	;
+#define END_ENUM               };
 #include "router/config/settings.def"
 
 /* Durations end in _us (microseconds), sizes in _bytes. */
 struct settings {
-#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) \
-	type field;
+#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) type field;
 #include "router/config/settings.def"
 };
 
 enum setting_id {
-#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) \
-	SETTING_ID_##field,
+#define SETTING(kind, type, field, name, def, min, max, choices, scopes, when, doc) SETTING_ID_##field,
 #define SECTION(id, title) SECTION_##id, SECTION_##id##_BACK = SECTION_##id - 1,
 #include "router/config/settings.def"
 	SETTING_COUNT
 };
+
+/* clang-format on */
 
 extern const struct setting_table config_settings;
 
 /* ---- servers, shards, databases ---- */
 
 struct host_conf {
-	const char *host; /* name, address or folder of a Unix socket; NULL: only hostaddr
-			     is known */
+	const char
+	    *host; /* name, address, folder of a Unix socket; NULL: hostaddr is given */
 	const char *hostaddr; /* numeric address, so that no name is looked up; or NULL */
 	uint16_t port;
 };
@@ -145,8 +145,7 @@ struct peer_conf {
 struct config {
 	_Atomic uint32_t refs;
 	struct arena arena;
-	struct config
-	    *base; /* of a config made by config_with(): whose memory it shares */
+	struct config *base; /* whose memory one made by config_with() shares */
 	const char *file;
 	struct settings settings;
 	struct setting_set set;    /* given in the file or by SET */
@@ -158,8 +157,8 @@ struct config {
 	struct peer_conf *peers;
 	int n_peers;
 	const struct secret_file
-	    *user_secrets;        /* of the global auth.users_file; NULL: none */
-	const struct hba *hba;    /* of the global auth.hba_file; NULL: none */
+	    *user_secrets;        /* of the global auth.users_file, or NULL */
+	const struct hba *hba;    /* of the global auth.hba_file, or NULL */
 	struct conf_index *index; /* look-up by name; private */
 	struct conf_owned *owned; /* maps, secrets and rules to free; private */
 };

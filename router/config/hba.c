@@ -103,7 +103,8 @@ hba_next_token(struct slice *line, struct hba_token *t, struct arena *a)
 	to = arena_alloc(a, raw.len + 1);
 	t->text.ptr = to;
 	for (size_t i = 0; i < raw.len; i++) {
-		bool twice = raw.ptr[i] == '"' && i + 1 < raw.len && raw.ptr[i + 1] == '"';
+		bool twice =
+		    raw.ptr[i] == '"' && i + 1 < raw.len && raw.ptr[i + 1] == '"';
 
 		if (raw.ptr[i] != '"') {
 			*to++ = raw.ptr[i];

@@ -1,13 +1,16 @@
 /* router/config/hba.h: access rules in the format of pg_hba.conf: who may connect from
  * where to what, and how they prove it.
- *   local|host|hostssl|hostnossl|hostgssenc|hostnogssenc  DATABASE  USER  [ADDRESS
- * [MASK]]  METHOD  [name=value …] Databases are names, all, sameuser, replication or
- * @file, with commas between them; users are names, all or @file; addresses are CIDR,
- * address and mask, all, samehost or samenet; methods trust, reject, md5, scram-sha-256,
- * password, cert and peer; options map=NAME and clientcert=verify-ca|verify-full. The
- * rest of pg_hba.conf (host names, groups of roles, GSSAPI, LDAP …) is a mistake, never
- * ignored. The matcher is pure. Memory: one arena, freed by hba_destroy(). Errors: every
- * mistake, through `report`. */
+ *
+ *   local                   DATABASE USER                METHOD [name=value …]
+ *   host|hostssl|hostnossl  DATABASE USER ADDRESS [MASK] METHOD [name=value …]
+ *
+ * Databases: names, all, sameuser, replication, @file. Users: names, all, @file.
+ * Addresses: CIDR, address and mask, all, samehost, samenet. Methods: trust, reject, md5,
+ * scram-sha-256, password, cert, peer. Options: map, clientcert=verify-ca|verify-full.
+ * The rest of pg_hba.conf (host names, groups, GSSAPI …) is a mistake, never left out.
+ * Thread:  rules are immutable; the matcher is pure.
+ * Memory:  one arena, freed by hba_destroy().
+ * Failure: every mistake goes to the report, with file and line. */
 #ifndef WEIR_ROUTER_CONFIG_HBA_H
 #define WEIR_ROUTER_CONFIG_HBA_H
 

@@ -1,6 +1,6 @@
-/* router/config/load.h: what the files of this folder share while a configuration is
- * loaded. Private to router/config. A mistake is reported and loading goes on, so that
- * all are found; the caller looks at report->n_errors at the end. */
+/* router/config/load.h: what the files of this folder share while they load. Private.
+ * Failure: a mistake is reported and loading goes on, so that all are found; the caller
+ *          looks at report->n_errors at the end. */
 #ifndef WEIR_ROUTER_CONFIG_LOAD_H
 #define WEIR_ROUTER_CONFIG_LOAD_H
 

@@ -1,7 +1,8 @@
 /* router/config/service.h: the two files that conninfo strings may name: services
  * (pg_service.conf) and passwords (.pgpass). libpq reads them only while it connects;
- * Weir connects by itself, and reads them once, with its configuration. Memory: the
- * arena's. Errors: F0000, with file and line. */
+ * Weir connects by itself, and reads them once, with its configuration.
+ * Memory:  the arena's.
+ * Failure: F0000; the text names the file. */
 #ifndef WEIR_ROUTER_CONFIG_SERVICE_H
 #define WEIR_ROUTER_CONFIG_SERVICE_H
 
