@@ -118,11 +118,14 @@ add_shards(struct map_builder *b, const char *const *names, int n)
 }
 
 static int
-find_shard(const struct map_builder *b, struct slice name)
+find_shard(struct map_builder *b, struct slice name)
 {
+	/* Directories name the same shard again and again. */
+	if (b->last_shard < b->n_shards && slice_eq_str(name, b->shards[b->last_shard]))
+		return b->last_shard;
 	for (int i = 0; i < b->n_shards; i++)
 		if (slice_eq_str(name, b->shards[i]))
-			return i;
+			return b->last_shard = i;
 	return -1;
 }
 

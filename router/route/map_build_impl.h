@@ -53,7 +53,7 @@ struct map_builder {
 	struct map_problem *problems;
 	int n_problems, cap_problems, n_more, n_mistakes;
 	const char **shards;
-	int n_shards, default_shard;
+	int n_shards, default_shard, last_shard;
 	uint64_t seed;
 	struct build_dist *dists;
 	int n_dists, cap_dists;
