@@ -458,6 +458,28 @@ loop_io_sent(struct io *io, size_t n)
 	output_shrank(io);
 }
 
+enum loop_sent
+loop_io_send(struct io *io)
+{
+	struct iovec iov[LOOP_IOV_MAX];
+	struct msghdr msg = {.msg_iov = iov};
+	size_t bytes;
+	ssize_t n;
+
+	msg.msg_iovlen = loop_io_iov(io, iov, &bytes);
+	io->loop->sends++;
+	do
+		n = sendmsg(io->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN) {
+		loop_io_send_failed(io, errno);
+		return LOOP_FAILED;
+	}
+	if (n > 0)
+		loop_io_sent(io, (size_t)n);
+	return n == (ssize_t)bytes ? LOOP_SENT : LOOP_FULL;
+}
+
 /* The peer's last words may still wait to be read (a server says why it ends), so while the io reads `ended` comes
  * behind them. */
 void

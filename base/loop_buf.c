@@ -5,13 +5,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define BUF_STD_CAP ((uint32_t)(8192 - sizeof(struct buf)))
+#define BUF_STD_CAP ((uint32_t)(16384 - sizeof(struct buf)))
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEP_FREE false
 #else
 #define KEEP_FREE true
 #endif
-#define BUF_FREE_MAX 64
+#define BUF_FREE_MAX 32
 
 struct buf *
 buf_create(struct loop *loop, size_t size)

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 256
@@ -67,32 +66,20 @@ update_interest(struct io *io, bool lazy)
 static void
 send_output(struct io *io)
 {
-	struct iovec iov[LOOP_IOV_MAX];
-	struct msghdr msg = {.msg_iov = iov};
-
-	for (int i = 0; io->out_head != NULL; i++) {
-		size_t bytes;
-		ssize_t n;
-
+	for (int i = 0; io->out_head != NULL && !(io->flags & IO_FINISHING); i++) {
 		if (i == SENDS_PER_FLUSH) {
 			loop_io_dirty(io);
 			return;
 		}
-		msg.msg_iovlen = loop_io_iov(io, iov, &bytes);
-		io->loop->sends++;
-		do
-			n = sendmsg(io->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-		while (n < 0 && errno == EINTR);
-		if (n < 0 && errno != EAGAIN) {
-			loop_io_send_failed(io, errno);
+		switch (loop_io_send(io)) {
+		case LOOP_SENT:
+			break;
+		case LOOP_FULL:
+			io->flags |= IO_BLOCKED;
+			return;
+		case LOOP_FAILED:
 			return;
 		}
-		if (n < (ssize_t)bytes)
-			io->flags |= IO_BLOCKED;
-		if (n > 0)
-			loop_io_sent(io, (size_t)n);
-		if (io->flags & (IO_BLOCKED | IO_FINISHING))
-			return;
 	}
 }
 

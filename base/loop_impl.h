@@ -127,6 +127,9 @@ void loop_io_dirty(struct io *);
 struct io_extra *loop_io_extra(struct io *);
 /* The kernel took n bytes. */
 void loop_io_sent(struct io *, size_t n);
+/* One sendmsg(2). LOOP_SENT: all that was given; there may be more. */
+enum loop_sent { LOOP_SENT, LOOP_FULL, LOOP_FAILED };
+enum loop_sent loop_io_send(struct io *);
 /* Sending failed for good. */
 void loop_io_send_failed(struct io *, int error);
 /* Reading came to its end: calls `ended` unless it was. */

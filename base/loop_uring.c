@@ -32,11 +32,12 @@
 #define SQ_ENTRIES 512
 #define CQ_ENTRIES 4096
 #define RING_BUFS  512
-#define RING_COPY  (RING_BUFS / 4 * 3) /* so many slots in use: what arrives is copied */
+#define RING_STEP  64 /* the ring grows by so many when it runs short */
 #define SLOT_BYTES 4096
 #define SLOT_CAP   ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
 #define BUF_GROUP  0
 #define MSGS       64
+#define FEW        4 /* completions a turn */
 
 _Static_assert(SLOT_BYTES <= RECV_ROOM_MIN, "the bytes of a slot are copied in one piece");
 
@@ -70,7 +71,9 @@ struct uring_loop {
 	struct io_uring_buf_ring *buf_ring;
 	unsigned char *slots;
 	struct io *pinned_by[RING_BUFS];
-	unsigned slots_out; /* not in the kernel's hands */
+	unsigned slots_made; /* so many are in use: the ring is used in turn, so all of them would be touched */
+	unsigned slots_out;  /* of these, not in the kernel's hands */
+	bool few; /* this turn brought little */
 	unsigned n_msgs;
 	struct uring_msg msgs[MSGS];
 };
@@ -154,13 +157,37 @@ slot_from_kernel(struct uring_loop *u, unsigned id)
 {
 	struct buf *b;
 
-	assert(id < RING_BUFS);
+	assert(id < u->slots_made);
 	b = slot_of(u, id);
 	ASAN_UNPOISON_MEMORY_REGION(b->data, SLOT_CAP);
 	assert(b->refs == 0);
 	b->refs = 1;
 	u->slots_out++;
 	return b;
+}
+
+static void
+grow_ring(struct loop *loop, struct uring_loop *u)
+{
+	for (unsigned i = 0; i < RING_STEP && u->slots_made < RING_BUFS; i++) {
+		struct buf *b = slot_of(u, u->slots_made);
+
+		b->cap = SLOT_CAP;
+		b->loop = loop;
+		u->slots_out++;
+		slot_to_kernel(u, u->slots_made++);
+	}
+}
+
+/* Three quarters of the ring are kept by somebody: what arrives is copied. */
+static bool
+is_short_of_slots(struct loop *loop)
+{
+	struct uring_loop *u = loop->impl;
+
+	if (u->slots_out > u->slots_made / 4 * 3)
+		grow_ring(loop, u);
+	return u->slots_out > u->slots_made / 4 * 3;
 }
 
 static bool
@@ -296,7 +323,7 @@ rx_bytes(struct io *io, unsigned id, uint32_t len)
 	if (io->flags & (IO_CLOSING | IO_ENDED)) {
 		/* nobody wants them */
 	} else if (hold || (io->flags2 & PINS) >= IO_RECV_PIN_MAX * PIN_ONE ||
-	    u->slots_out > RING_COPY) {
+	    is_short_of_slots(io->loop)) {
 		rx_copied(io, b, len, hold);
 	} else {
 		io->loop->bytes_received += len;
@@ -325,6 +352,7 @@ rx_ended(struct io *io, int error)
 {
 	if (error == ENOBUFS) {
 		io->loop->enobufs++;
+		grow_ring(io->loop, io->loop->impl);
 	} else if (error == 0) {
 		if (loop_io_wants_read(io) && !holds(io))
 			loop_io_ended(io, 0);
@@ -376,7 +404,7 @@ new_msg(struct uring_loop *u)
 }
 
 static void
-send_output(struct io *io)
+submit_output(struct io *io)
 {
 	struct uring_loop *u = io->loop->impl;
 	const struct io_out *o = io->out_head;
@@ -417,6 +445,19 @@ tx_completed(struct io *io, int res)
 		loop_io_send_failed(io, -res);
 	if (io->out_head != NULL)
 		loop_io_dirty(io);
+}
+
+/* The completion of a send ends the next wait at once. With many sends a turn that is no loss, as there is more to
+ * do anyway; a few are sent directly, which saves a turn. */
+static void
+send_output(struct io *io)
+{
+	const struct uring_loop *u = io->loop->impl;
+
+	if (u->few && loop_io_send(io) == LOOP_FAILED)
+		return;
+	if (io->out_head != NULL && !(io->flags & IO_FINISHING))
+		submit_output(io);
 }
 
 static void
@@ -516,11 +557,14 @@ static void
 uring_wait(struct loop *loop, int64_t timeout_us)
 {
 	struct uring_loop *u = loop->impl;
+	unsigned n;
 
 	enable(u);
 	submitted(u, submit_and_wait(u, timeout_us));
 	loop->now_us = loop_clock_us();
-	for (unsigned n = io_uring_cq_ready(&u->ring); n > 0; n--) {
+	n = io_uring_cq_ready(&u->ring);
+	u->few = n <= FEW;
+	for (; n > 0; n--) {
 		struct io_uring_cqe *next, cqe;
 
 		if (io_uring_peek_cqe(&u->ring, &next) != 0)
@@ -670,20 +714,6 @@ uring_fini(struct loop *loop)
 	free(u);
 }
 
-static void
-fill_ring(struct loop *loop, struct uring_loop *u)
-{
-	u->slots = map((size_t)RING_BUFS * SLOT_BYTES);
-	u->slots_out = RING_BUFS;
-	for (unsigned i = 0; i < RING_BUFS; i++) {
-		struct buf *b = slot_of(u, i);
-
-		b->cap = SLOT_CAP;
-		b->loop = loop;
-		slot_to_kernel(u, i);
-	}
-}
-
 static const struct loop_backend uring_backend = {
     .kind = LOOP_URING,
     .fini = uring_fini,
@@ -723,7 +753,8 @@ loop_uring_init(struct loop *loop, struct err *e)
 		free(u);
 		return err_set(e, "0A000", BLAST_SESSION, "ring of provided buffers: %s", strerror(-rc));
 	}
-	fill_ring(loop, u);
+	u->slots = map((size_t)RING_BUFS * SLOT_BYTES);
+	grow_ring(loop, u);
 	loop->impl = u;
 	loop->backend = &uring_backend;
 	return RC_OK;

@@ -23,18 +23,20 @@ static const char *const colours[] = {"red|rouge", "green", "blue", NULL};
 enum { FLAG, COUNT, WAIT, ROOM, COLOUR, NAME, HOSTS };
 
 static const struct setting settings[] = {
-    {"flag", SETTING_BOOL, offsetof(struct values, flag), "true", 0, 0, NULL, 1, true, ""},
-    {"count", SETTING_INT, offsetof(struct values, count), "7", -5, 1000, NULL, 1, true, ""},
-    {"wait", SETTING_DURATION, offsetof(struct values, wait_us), "1.5", 0, 3600000000, NULL,
-        1, true, ""},
-    {"room", SETTING_SIZE, offsetof(struct values, room_bytes), "16MB", 0, 0, NULL, 1, true,
-        ""},
-    {"colour", SETTING_ENUM, offsetof(struct values, colour), "green", 0, 0, colours, 1, true,
-        "Paint."},
-    {"group.name", SETTING_STRING, offsetof(struct values, name), "x y", 0, 0, NULL, 1, false,
-        ""},
-    {"hosts", SETTING_LIST, offsetof(struct values, hosts), "a, b,,c ", 0, 0, NULL, 1, true,
-        ""},
+    {"flag", SETTING_BOOL, offsetof(struct values, flag), "true", 0, 0, NULL, 1, true,
+	""},
+    {"count", SETTING_INT, offsetof(struct values, count), "7", -5, 1000, NULL, 1, true,
+	""},
+    {"wait", SETTING_DURATION, offsetof(struct values, wait_us), "1.5", 0, 3600000000,
+	NULL, 1, true, ""},
+    {"room", SETTING_SIZE, offsetof(struct values, room_bytes), "16MB", 0, 0, NULL, 1,
+	true, ""},
+    {"colour", SETTING_ENUM, offsetof(struct values, colour), "green", 0, 0, colours, 1,
+	true, "Paint."},
+    {"group.name", SETTING_STRING, offsetof(struct values, name), "x y", 0, 0, NULL, 1,
+	false, ""},
+    {"hosts", SETTING_LIST, offsetof(struct values, hosts), "a, b,,c ", 0, 0, NULL, 1,
+	true, ""},
 };
 
 static const struct setting_alias aliases[] = {{"default_count", "count"}};
@@ -101,10 +103,11 @@ durations(void **state)
 		uint64_t us; /* 1: refused */
 	} cases[] = {{"0", 0}, {"10", 10000000}, {"0.25", 250000}, {".5", 500000},
 	    {" 500ms ", 500000}, {"500 ms", 500000}, {"3us", 3}, {"10s", 10000000},
-	    {"5min", 300000000}, {"2m", 120000000}, {"1h", 3600000000}, {"1.5H", 5400000000},
-	    {"2d", 172800000000}, {"0.0000001", 1}, {"", 1}, {"s", 1}, {".", 1}, {"-1", 1},
-	    {"5 parsecs", 1}, {"1h30m", 1}, {"99999999999999999999", 1},
-	    {"18446744073709551615d", 1}, {"0.12345678901", 1}, {"1e3", 1}};
+	    {"5min", 300000000}, {"2m", 120000000}, {"1h", 3600000000},
+	    {"1.5H", 5400000000}, {"2d", 172800000000}, {"0.0000001", 1}, {"", 1},
+	    {"s", 1}, {".", 1}, {"-1", 1}, {"5 parsecs", 1}, {"1h30m", 1},
+	    {"99999999999999999999", 1}, {"18446744073709551615d", 1},
+	    {"0.12345678901", 1}, {"1e3", 1}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -159,7 +162,8 @@ limits_and_kinds(void **state)
 	assert_int_equal(parse(HOSTS, ""), RC_OK);
 	assert_int_equal(v.hosts.n, 0);
 	assert_int_equal(
-	    setting_parse(&settings[NAME], &v, (struct slice){"a\0b", 3}, &arena, &err), RC_ERR);
+	    setting_parse(&settings[NAME], &v, (struct slice){"a\0b", 3}, &arena, &err),
+	    RC_ERR);
 }
 
 static void
@@ -197,9 +201,9 @@ round_trip(void **state)
 	(void)state;
 	for (int i = 0; i < table.n; i++) {
 		settings_defaults(&table, &other, &arena);
-		assert_int_equal(setting_parse(&settings[i], &other,
-		                     slice_of(setting_text(&settings[i], &v, &arena)), &arena,
-		                     &err),
+		assert_int_equal(
+		    setting_parse(&settings[i], &other,
+			slice_of(setting_text(&settings[i], &v, &arena)), &arena, &err),
 		    RC_OK);
 		assert_true(setting_equal(&settings[i], &v, &other));
 	}
@@ -230,7 +234,8 @@ suggestions(void **state)
 	assert_string_equal(nearest("group_name"), "group.name");
 	assert_null(nearest("databases"));
 	assert_null(nearest("zz"));
-	assert_null(nearest("a word that is far longer than any that can be compared with others"));
+	assert_null(nearest(
+	    "a word that is far longer than any that can be compared with others"));
 }
 
 static void
