@@ -3,7 +3,7 @@
  * Memory:  struct login_ask and all it points at must outlive the login. A result is its caller's: login_result_fini().
  * Limits:  1 MB from the server until ReadyForQuery.
  * Failure: the server's own SQLSTATE, text and hint, where it sent an ErrorResponse; 08P01 for nonsense, 08001 for no
- *          connection, 08006 for a lost one, 57014 for the deadline, 28000 for what we refuse to do. */
+ *          connection or no TLS (also when time is up), 08006 for a lost one, 28000 for what we refuse to do. */
 #ifndef WEIR_WIRE_LOGIN_H
 #define WEIR_WIRE_LOGIN_H
 
@@ -23,7 +23,7 @@
 #define LOGIN_BYTES_MAX (1 << 20)
 
 struct login_ask {
-	const char *user, *database;
+	const char *user, *database; /* database NULL: the user's name, as servers have it */
 	/* More start-up parameters: name, value, …, NULL. May be NULL. */
 	const char *const *params;
 	/* Credentials: whatever the server asks for is answered with the first that can. All may be NULL. */
