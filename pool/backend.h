@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "wire/tls.h"
 
 #define WORKERS_MAX 64
 
@@ -80,6 +81,7 @@ struct backend {
 	char last_error[200];          /* under lock */
 	uint64_t last_error_us;        /* wall clock, under lock */
 	char *check_query;             /* under lock; NULL: an empty query */
+	SSL_CTX *tls;                  /* under lock; made at first use */
 	struct list lanes;             /* under lock; the pool's: one for each login, see pool_impl.h */
 
 	/* ---- totals for SHOW and metrics ---- */
@@ -101,6 +103,8 @@ int backend_workers(void);
 int backend_active(const struct backend *);
 /* NULL or "": an empty query. */
 void backend_set_check_query(struct backend *, const char *sql);
+/* How to secure a connection to it; *ctx belongs to the backend, NULL: never with TLS. */
+enum rc backend_tls(struct backend *, enum sslmode *, SSL_CTX **ctx, struct err *) WARN_UNUSED;
 /* Can its role be asked for (is there a login for probes)? Else it is what its position says. */
 bool backend_can_probe(const struct backend *);
 /* The role as probed, or assumed where it cannot be: position 0 is the primary. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "wire/login.h"
 #include "wire/reader.h"
 #include "wire/stream.h"
 
@@ -16,8 +17,6 @@ struct pool;
 /*  IDLE in the pool's list -> ACTIVE lent to an owner -> RESETTING (the pool's own reset query or check runs) -> IDLE
  *  any -> CLOSING. MOVING: on its way to another worker. */
 enum server_state { SERVER_IDLE, SERVER_ACTIVE, SERVER_RESETTING, SERVER_MOVING, SERVER_CLOSING };
-
-#define CANCEL_KEY_MAX 256
 
 /* What RESETTING is for. */
 enum server_test { TEST_NONE, TEST_CHECK, TEST_RESET, TEST_HOLD /* cancel requests are under way */ };
@@ -52,7 +51,8 @@ struct server {
 	uint64_t id;
 	char **params;                   /* ParameterStatus as last heard of at rest: name, value, name, value, … */
 	int n_params;                    /* pairs */
-	char address[64];                /* "10.0.0.1:5432" or a socket's path, as connected to */
+	char address[120];               /* "10.0.0.1:5432", "unix:/run/…/.s.PGSQL.5432": as connected to */
+	struct login_address remote;     /* the same, for cancel requests */
 	/* ---- the session layer's, opaque to pool (freed by its hook) ---- */
 	void *link;                      /* struct link: replies, prepared statements, applied settings; see session/link.h */
 	/* ---- pool's own ---- */
@@ -60,10 +60,12 @@ struct server {
 	struct timer timer;              /* RESETTING, CLOSING: how long */
 	enum server_test test;
 	bool test_failed;
-	bool ended;                      /* the peer's end has come */
+	bool ended;                      /* the peer's end has come, or nonsense while MOVING */
 	bool gone;                       /* the stream is closed; kept for the cancels under way */
 	int heir;                        /* whose worker gets the place; -1: who waits longest */
-	struct ask *ask;                 /* MOVING: the request that it answers */
+	bool expected;                   /* closed so that this worker gets its place */
+	bool promised;                   /* closed so that its heir gets its place, which is counted as coming */
+	struct ask *ask;                 /* MOVING, CLOSING: the request that it answers */
 	uint16_t jitter;                 /* of its lifetime, in 1/65536 of a tenth */
 	uint64_t tested_us;
 };

@@ -1,0 +1,554 @@
+/* All pools of one worker: finding and making them, what an operator does to them, and the janitor. */
+#include "pool/pool_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TABLE_START 64
+
+static void janitor(struct timer *);
+
+uint64_t
+pools_random(struct pools *ps)
+{
+	/* Marsaglia, "Xorshift RNGs": for spreading only. */
+	ps->random ^= ps->random << 13;
+	ps->random ^= ps->random >> 7;
+	ps->random ^= ps->random << 17;
+	return ps->random;
+}
+
+struct pools *
+pools_create(struct loop *loop, int worker_index, struct dialer *d)
+{
+	struct pools *ps = calloc(1, sizeof *ps);
+	struct timespec ts;
+
+	assert(worker_index >= 0 && worker_index < WORKERS_MAX);
+	if (ps == NULL)
+		abort();
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	ps->random = (uint64_t)ts.tv_nsec * 2654435761u + (uint64_t)worker_index + 1;
+	ps->loop = loop;
+	ps->index = worker_index;
+	ps->dialer = d;
+	slab_init(&ps->servers, sizeof(struct server));
+	list_init(&ps->all);
+	list_init(&ps->sites);
+	list_init(&ps->jobs);
+	timer_init(&ps->janitor, janitor);
+	timer_start(loop, &ps->janitor, JANITOR_MS);
+	return ps;
+}
+
+void
+pools_set_peers(struct pools **all, int n)
+{
+	backend_set_workers(n);
+	for (int i = 0; i < n; i++) {
+		assert(all[i]->index == i);
+		all[i]->peers = all;
+		all[i]->n_peers = n;
+	}
+}
+
+void
+pools_set_link_free(struct pools *ps, void (*link_free)(struct server *))
+{
+	ps->link_free = link_free;
+}
+
+void
+pools_set_param_changed(
+    struct pools *ps, void (*changed)(struct server *, const char *name, const char *value))
+{
+	ps->param_changed = changed;
+}
+
+/* ---- sites ---- */
+
+struct site *
+site_get(struct pools *ps, struct backend *b)
+{
+	struct site *s;
+
+	LIST_FOREACH (n, &ps->sites)
+		if (LIST_ENTRY(n, struct site, node)->backend == b)
+			return LIST_ENTRY(n, struct site, node);
+	s = calloc(1, sizeof *s);
+	if (s == NULL)
+		abort();
+	s->pools = ps;
+	s->backend = b;
+	backend_ref(b);
+	list_init(&s->members);
+	list_init(&s->hungry);
+	list_init(&s->idle);
+	list_init(&s->granted);
+	deferred_init(&s->serve, site_serve);
+	timer_init(&s->wake, site_wake);
+	list_push_front(&ps->sites, &s->node);
+	return s;
+}
+
+static void
+site_destroy(struct site *s)
+{
+	deferred_cancel(&s->serve);
+	timer_stop(&s->wake);
+	list_remove(&s->node);
+	backend_unref(s->backend);
+	free(s);
+}
+
+/* ---- the table ---- */
+
+static struct pool **
+bucket(struct pools *ps, uint64_t hash)
+{
+	return &ps->table[hash & (ps->table_size - 1)];
+}
+
+static void
+table_grow(struct pools *ps)
+{
+	size_t size = ps->table_size == 0 ? TABLE_START : ps->table_size * 2;
+
+	free(ps->table);
+	ps->table = calloc(size, sizeof *ps->table);
+	if (ps->table == NULL)
+		abort();
+	ps->table_size = size;
+	LIST_FOREACH (n, &ps->all) {
+		struct pool *p = LIST_ENTRY(n, struct pool, node);
+		struct pool **at = bucket(ps, p->lane->hash);
+
+		p->chain = *at;
+		*at = p;
+	}
+}
+
+static void
+table_add(struct pools *ps, struct pool *p)
+{
+	struct pool **at;
+
+	if (ps->n_pools++ >= ps->table_size)
+		table_grow(ps);
+	at = bucket(ps, p->lane->hash);
+	p->chain = *at;
+	*at = p;
+}
+
+static void
+table_remove(struct pools *ps, struct pool *p)
+{
+	struct pool **at = bucket(ps, p->lane->hash);
+
+	while (*at != p)
+		at = &(*at)->chain;
+	*at = p->chain;
+	ps->n_pools--;
+}
+
+/* ---- pools ---- */
+
+/* Takes over a reference to the lane. */
+static struct pool *
+pool_create(struct pools *ps, struct lane *lane)
+{
+	struct pool *p = calloc(1, sizeof *p);
+
+	if (p == NULL)
+		abort();
+	p->pools = ps;
+	p->lane = lane;
+	p->backend = lane->backend;
+	p->site = site_get(ps, lane->backend);
+	list_init(&p->hungry);
+	list_init(&p->idle);
+	list_init(&p->active);
+	list_init(&p->testing);
+	list_init(&p->closing);
+	list_init(&p->waiters);
+	p->used_us = pools_now(ps);
+	table_add(ps, p);
+	list_push_front(&ps->all, &p->node);
+	list_push_front(&p->site->members, &p->member);
+	return p;
+}
+
+static void
+forget_text(char **text)
+{
+	if (*text != NULL)
+		explicit_bzero(*text, strlen(*text));
+	free(*text);
+	*text = NULL;
+}
+
+static void
+pool_destroy(struct pool *p)
+{
+	struct site *site = p->site;
+
+	table_remove(p->pools, p);
+	list_remove(&p->node);
+	list_remove(&p->member);
+	lane_unref(p->lane);
+	forget_text(&p->password);
+	forget_text(&p->md5);
+	explicit_bzero(&p->keys, sizeof p->keys);
+	explicit_bzero(&p->known, sizeof p->known);
+	free(p);
+	if (list_empty(&site->members) && site->n_places == 0 && site->n_expected == 0)
+		site_destroy(site);
+}
+
+/* True when it changed. */
+static bool
+set_text(char **have, const char *want)
+{
+	if ((*have == NULL && want == NULL) ||
+	    (*have != NULL && want != NULL && strcmp(*have, want) == 0))
+		return false;
+	forget_text(have);
+	if (want != NULL && (*have = strdup(want)) == NULL)
+		abort();
+	return true;
+}
+
+static void
+set_credential(struct pool *p, const struct pool_login *l)
+{
+	if (set_text(&p->password, l->password))
+		explicit_bzero(&p->known, sizeof p->known);
+	(void)set_text(&p->md5, l->md5);
+	p->has_keys = l->has_scram_keys;
+	if (l->has_scram_keys) {
+		memcpy(p->keys.client_key, l->client_key, sizeof p->keys.client_key);
+		memcpy(p->keys.server_key, l->server_key, sizeof p->keys.server_key);
+	}
+	p->max_connections = l->max_connections;
+	p->used_us = pools_now(p->pools);
+}
+
+struct pool *
+pools_get(struct pools *ps, struct backend *b, const struct pool_login *l)
+{
+	uint64_t hash = login_hash(b, l);
+	struct pool *p = ps->table_size == 0 ? NULL : *bucket(ps, hash);
+
+	while (p != NULL && !lane_is(p->lane, b, l, hash))
+		p = p->chain;
+	if (p == NULL)
+		p = pool_create(ps, lane_get(b, l, hash));
+	set_credential(p, l);
+	return p;
+}
+
+struct pool *
+pools_of_lane(struct pools *ps, struct lane *lane)
+{
+	struct pool *p = ps->table_size == 0 ? NULL : *bucket(ps, lane->hash);
+
+	while (p != NULL && p->lane != lane)
+		p = p->chain;
+	if (p != NULL)
+		return p;
+	lane_ref(lane);
+	return pool_create(ps, lane);
+}
+
+void
+pool_hold(struct pool *p)
+{
+	p->holds++;
+}
+
+void
+pool_unhold(struct pool *p)
+{
+	assert(p->holds > 0);
+	p->holds--;
+}
+
+struct backend *
+pool_backend(const struct pool *p)
+{
+	return p->backend;
+}
+
+const char *
+pool_user(const struct pool *p)
+{
+	return p->lane->user;
+}
+
+/* ---- control ---- */
+
+static bool
+is_of(const struct pool *p, const char *database)
+{
+	return database == NULL || strcmp(p->backend->database, database) == 0;
+}
+
+#define EACH_POOL(ps, p)                                                                 \
+	LIST_FOREACH_SAFE (p##_node, &(ps)->all)                                         \
+		for (struct pool *p = LIST_ENTRY(p##_node, struct pool, node); p != NULL; p = NULL)
+
+static void
+close_list(struct list *list)
+{
+	LIST_FOREACH_SAFE (n, list)
+		server_close(server_of_node(n), true);
+}
+
+static void
+mark_list(struct list *list)
+{
+	LIST_FOREACH (n, list)
+		server_of_node(n)->close_needed = true;
+}
+
+void
+pools_reconnect(struct pools *ps, const char *database)
+{
+	EACH_POOL (ps, p) {
+		if (!is_of(p, database))
+			continue;
+		p->epoch++;
+		mark_list(&p->active);
+		mark_list(&p->testing);
+		close_list(&p->idle);
+	}
+}
+
+void
+pools_kill(struct pools *ps, const char *database)
+{
+	struct err e;
+
+	(void)err_set(&e, "57P01", BLAST_SESSION,
+	    "the database's connections were closed by an administrator");
+	EACH_POOL (ps, p) {
+		if (!is_of(p, database))
+			continue;
+		p->epoch++;
+		close_list(&p->idle);
+		close_list(&p->testing);
+		while (!list_empty(&p->active))
+			server_lose(server_of_node(p->active.next), ECONNABORTED);
+		waiters_fail(p, &e);
+	}
+}
+
+void
+pools_resume(struct pools *ps, const char *database)
+{
+	LIST_FOREACH (n, &ps->sites) {
+		struct site *s = LIST_ENTRY(n, struct site, node);
+
+		if (database == NULL || strcmp(s->backend->database, database) == 0)
+			site_want_serve(s);
+	}
+}
+
+bool
+pools_quiet(struct pools *ps, const char *database)
+{
+	LIST_FOREACH (n, &ps->all) {
+		struct pool *p = LIST_ENTRY(n, struct pool, node);
+
+		if (is_of(p, database) && p->n_active > 0)
+			return false;
+	}
+	return true;
+}
+
+void
+pools_close_idle(struct pools *ps)
+{
+	EACH_POOL (ps, p)
+		close_list(&p->idle);
+}
+
+void
+pools_each(struct pools *ps, void (*fn)(struct pool *, void *arg), void *arg)
+{
+	EACH_POOL (ps, p)
+		fn(p, arg);
+}
+
+/* ---- janitor ---- */
+
+static bool
+idle_too_long(const struct server *s, uint64_t now_us)
+{
+	const struct backend *b = s->pool->backend;
+	uint64_t timeout = atomic_load(&b->limits.server_idle_timeout_us);
+
+	return timeout > 0 && now_us - s->idle_since_us > timeout &&
+	    atomic_load(&b->connections) > atomic_load(&b->limits.min_pool_size);
+}
+
+static void
+close_unwanted(struct pool *p, uint64_t now_us)
+{
+	struct backend *b = p->backend;
+
+	LIST_FOREACH_SAFE (n, &p->idle) {
+		struct server *s = server_of_node(n);
+
+		if (s->close_needed || atomic_load(&b->retired) || server_too_old(s, now_us) ||
+		    idle_too_long(s, now_us) || atomic_load(&b->connections) > budget_hard_limit(b))
+			server_close(s, true);
+	}
+}
+
+/* One connection more, for the login used last, if the backend has fewer than it shall keep. */
+static void
+keep_minimum(struct site *s, uint64_t now_us)
+{
+	struct backend *b = s->backend;
+	int least = atomic_load(&b->limits.min_pool_size);
+	struct pool *latest = NULL;
+
+	if (atomic_load(&b->connections) >= least || atomic_load(&b->retired) ||
+	    atomic_load(&b->paused) || !site_may_dial(s, now_us))
+		return;
+	LIST_FOREACH (n, &s->members) {
+		struct pool *p = LIST_ENTRY(n, struct pool, member);
+
+		if (!p->lane->replication && (latest == NULL || p->used_us > latest->used_us))
+			latest = p;
+	}
+	if (latest == NULL || !budget_take(b, least))
+		return;
+	if (lane_enter(latest->lane, latest->max_connections))
+		dial_start(latest);
+	else
+		place_free(s, -1);
+}
+
+static bool
+is_unused(const struct pool *p, uint64_t now_us)
+{
+	return p->n_servers == 0 && p->n_dialing == 0 && p->n_waiting == 0 && p->holds == 0 &&
+	    now_us - p->used_us > POOL_UNUSED_US;
+}
+
+static void
+janitor(struct timer *t)
+{
+	struct pools *ps = LIST_ENTRY(t, struct pools, janitor);
+	uint64_t now = pools_now(ps);
+
+	timer_start(ps->loop, t, JANITOR_MS);
+	LIST_FOREACH (n, &ps->sites) {
+		struct site *s = LIST_ENTRY(n, struct site, node);
+
+		keep_minimum(s, now);
+		s->asked_places = 0;
+		if (s->n_waiting > 0)
+			site_want_serve(s);
+	}
+	EACH_POOL (ps, p) {
+		p->asked = 0;
+		close_unwanted(p, now);
+		if (is_unused(p, now))
+			pool_destroy(p);
+	}
+}
+
+/* ---- the end ---- */
+
+static void
+end_pool(struct pool *p)
+{
+	assert(p->n_waiting == 0);
+	close_list(&p->idle);
+	close_list(&p->testing);
+	LIST_FOREACH_SAFE (n, &p->closing)
+		if (server_of_node(n)->state == SERVER_CLOSING)
+			stream_close(&server_of_node(n)->stream, 0);
+	while (!list_empty(&p->active))
+		server_lose(server_of_node(p->active.next), ECONNABORTED);
+}
+
+/* Mail to others, connections on their way included, or closings under way. */
+static bool
+is_busy(struct pools *ps)
+{
+	if (ps->n_mail > 0 || atomic_load(&ps->n_parcels) > 0)
+		return true;
+	LIST_FOREACH (n, &ps->all)
+		if (!list_empty(&LIST_ENTRY(n, struct pool, node)->closing))
+			return true;
+	return false;
+}
+
+struct stopper {
+	struct mail mail;
+	struct loop *loop;
+};
+
+static void
+stop(struct mail *m)
+{
+	loop_stop(((struct stopper *)(void *)m)->loop);
+}
+
+/* The loop's thread has ended; this one takes its turn. */
+static void
+run_a_turn(struct loop *loop)
+{
+	struct stopper s = {.mail.deliver = stop, .loop = loop};
+
+	loop_post(loop, &s.mail);
+	loop_run(loop);
+}
+
+/* Parcels and asks go between workers, so all of them come to their end together. */
+static void
+end_all(struct pools *const *peers, int n)
+{
+	bool busy;
+
+	for (int i = 0; i < n; i++) {
+		timer_stop(&peers[i]->janitor);
+		peers[i]->ending = true;
+		LIST_FOREACH (at, &peers[i]->all)
+			end_pool(LIST_ENTRY(at, struct pool, node));
+	}
+	do {
+		busy = false;
+		for (int i = 0; i < n; i++)
+			run_a_turn(peers[i]->loop);
+		for (int i = 0; i < n; i++)
+			busy |= is_busy(peers[i]);
+	} while (busy);
+}
+
+void
+pools_destroy(struct pools *ps)
+{
+	struct pools *alone[] = {ps};
+
+	if (ps == NULL)
+		return;
+	if (!ps->ending)
+		end_all(ps->n_peers > 0 ? ps->peers : alone, ps->n_peers > 0 ? ps->n_peers : 1);
+	jobs_forget(ps);
+	LIST_FOREACH_SAFE (n, &ps->sites)
+		LIST_ENTRY(n, struct site, node)->n_places = 0;
+	LIST_FOREACH_SAFE (n, &ps->all)
+		pool_destroy(LIST_ENTRY(n, struct pool, node));
+	LIST_FOREACH_SAFE (n, &ps->sites)
+		site_destroy(LIST_ENTRY(n, struct site, node));
+	free(ps->table);
+	slab_fini(&ps->servers);
+	free(ps);
+}
