@@ -1,5 +1,6 @@
-/* Listening sockets: several clients are accepted a turn, then others get their turn. When descriptors or memory
- * run out, accepting pauses: the waiting connection would wake the loop without end otherwise. */
+/* Listening sockets: several clients are accepted a turn, then others get their turn.
+ * When descriptors or memory run out, accepting pauses: the waiting connection would wake
+ * the loop without end otherwise. */
 #include "base/loop_impl.h"
 
 #include <errno.h>
@@ -37,20 +38,22 @@ pause_is_over(struct timer *t)
 	apply(LIST_ENTRY(t, struct listener, pause));
 }
 
-/* An error of ours, that would come again at once; any other is that of one connection (ECONNABORTED, the
- * network's), and the next one may be had. */
+/* An error of ours, that would come again at once; any other is that of one connection
+ * (ECONNABORTED, the network's), and the next one may be had. */
 static bool
 is_lasting(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-	    error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP;
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+	       error == ENOBUFS || error == EBADF || error == EINVAL ||
+	       error == ENOTSOCK || error == EOPNOTSUPP;
 }
 
 static void
 run_short(struct listener *l, int error)
 {
 	if (!l->said)
-		log_line(LOG_ERROR, "cannot accept connections, pausing", "error", strerror(error), NULL);
+		log_line(LOG_ERROR, "cannot accept connections, pausing", "error",
+		    strerror(error), NULL);
 	l->said = true;
 	timer_start(l->loop, &l->pause, ACCEPT_PAUSE_MS);
 	apply(l);

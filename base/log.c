@@ -1,5 +1,5 @@
-/* A line is put together on the stack and leaves with one write(2). What does not fit is cut, never the form of
- * the line: room for its end is kept free. */
+/* A line is put together on the stack and leaves with one write(2). What does not fit is
+ * cut, never the form of the line: room for its end is kept free. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -19,11 +19,13 @@ static _Atomic int format = LOG_LOGFMT;
 static _Atomic int least = LOG_INFO;
 static _Atomic unsigned rate = 1000;
 static _Atomic int out_fd = 2;
-static _Atomic int file_fd = -1; /* stays open for ever once it was opened, see log_open() */
-static _Atomic uint64_t window;  /* second << 32 | lines written in it */
+static _Atomic int file_fd =
+    -1; /* stays open for ever once it was opened, see log_open() */
+static _Atomic uint64_t window; /* second << 32 | lines written in it */
 static _Atomic uint64_t left_out;
 
-static const char *const level_names[] = {"debug", "info", "notice", "warning", "error", "fatal"};
+static const char *const level_names[] = {
+    "debug", "info", "notice", "warning", "error", "fatal"};
 
 struct line {
 	size_t len;
@@ -39,8 +41,8 @@ log_setup(enum log_format f, enum log_level l, unsigned lines_per_second)
 	atomic_store(&rate, lines_per_second);
 }
 
-/* A descriptor that other threads may be writing to must never be closed, as its number might come back as a
- * client's: dup3() replaces what it stands for in one step. */
+/* A descriptor that other threads may be writing to must never be closed, as its number
+ * might come back as a client's: dup3() replaces what it stands for in one step. */
 bool
 log_open(const char *path)
 {
@@ -86,7 +88,8 @@ log_num_(char *buf24, long long n)
 static size_t
 room(const struct line *l)
 {
-	return l->len < LINE_MAX_BYTES - END_ROOM ? LINE_MAX_BYTES - END_ROOM - l->len : 0;
+	return l->len < LINE_MAX_BYTES - END_ROOM ? LINE_MAX_BYTES - END_ROOM - l->len
+						  : 0;
 }
 
 static void
@@ -96,13 +99,18 @@ put(struct line *l, const char *s, size_t n)
 	l->len += n;
 }
 
-/* The length of the character at s if it is well-formed UTF-8 (no surrogates, no overlong forms), else 0. The
- * terminating zero ends any sequence. */
+/* The length of the character at s if it is well-formed UTF-8 (no surrogates, no overlong
+ * forms), else 0. The terminating zero ends any sequence. */
 static size_t
 utf8_char(const unsigned char *s, uint32_t *code)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf5 ? 0 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
+	size_t n = s[0] < 0x80    ? 1
+		   : s[0] >= 0xf5 ? 0
+		   : s[0] >= 0xf0 ? 4
+		   : s[0] >= 0xe0 ? 3
+		   : s[0] >= 0xc2 ? 2
+				  : 0;
 
 	if (n == 0)
 		return 0;
@@ -112,12 +120,14 @@ utf8_char(const unsigned char *s, uint32_t *code)
 			return 0;
 		*code = *code << 6 | (s[i] & 0x3f);
 	}
-	if (*code < smallest[n] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
+	if (*code < smallest[n] || *code > 0x10ffff ||
+	    (*code >= 0xd800 && *code <= 0xdfff))
 		return 0;
 	return n;
 }
 
-/* One character as it may stand between quotes, in JSON and logfmt alike. Returns the bytes taken from s. */
+/* One character as it may stand between quotes, in JSON and logfmt alike. Returns the
+ * bytes taken from s. */
 static size_t
 escape_char(const unsigned char *s, char *out, size_t *n)
 {
@@ -204,7 +214,8 @@ put_field(struct line *l, const char *name, const char *value)
 }
 
 static void
-put_head(struct line *l, const struct timespec *now, enum log_level level, const char *message)
+put_head(
+    struct line *l, const struct timespec *now, enum log_level level, const char *message)
 {
 	char text[64];
 	struct tm tm;

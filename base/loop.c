@@ -1,4 +1,5 @@
-/* The part of the event loop that epoll and io_uring share: turns, connections, mail, deferred calls. */
+/* The part of the event loop that epoll and io_uring share: turns, connections, mail,
+ * deferred calls. */
 #include "base/loop_impl.h"
 
 #include <assert.h>
@@ -11,10 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Deferred calls and callbacks at the end of a turn may cause more of their kind; what is left after so many
- * rounds waits for the next turn, which looks at the sockets before. */
+/* Deferred calls and callbacks at the end of a turn may cause more of their kind; what is
+ * left after so many rounds waits for the next turn, which looks at the sockets before.
+ */
 #define END_ROUNDS 16
-/* What is thrown away unread when a connection is closed, so that the peer gets our last bytes and not a reset. */
+/* What is thrown away unread when a connection is closed, so that the peer gets our last
+ * bytes and not a reset. */
 #define CLOSE_DRAIN_BYTES (64 * 1024)
 
 uint64_t
@@ -148,8 +151,10 @@ run_deferred(struct loop *loop)
 static void
 flush_io(struct io *io)
 {
-	/* Output failed while it was read; now that it is not, nothing else would tell. */
-	if ((io->flags & IO_OUT_FAILED) && !(io->flags & (IO_READING | IO_ENDED | IO_CLOSING)))
+	/* Output failed while it was read; now that it is not, nothing else would tell.
+	 */
+	if ((io->flags & IO_OUT_FAILED) &&
+	    !(io->flags & (IO_READING | IO_ENDED | IO_CLOSING)))
 		loop_io_ended(io, loop_io_extra(io)->error);
 	if (!(io->flags & IO_FINISHING))
 		io->loop->backend->io_flush(io);
@@ -179,7 +184,7 @@ static bool
 is_quiet(const struct loop *loop)
 {
 	return list_empty(&loop->deferred) && list_empty(&loop->dirty) &&
-	    list_empty(&loop->finishing);
+	       list_empty(&loop->finishing);
 }
 
 static int64_t
@@ -314,7 +319,8 @@ loop_io_iov(const struct io *io, struct iovec *iov, size_t *bytes)
 	unsigned n = 0;
 
 	*bytes = 0;
-	for (struct io_out *o = io->out_head; o != NULL && n < LOOP_IOV_MAX; o = o->next) {
+	for (struct io_out *o = io->out_head; o != NULL && n < LOOP_IOV_MAX;
+	     o = o->next) {
 		iov[n].iov_base = o->buf->data + o->off;
 		iov[n++].iov_len = o->len;
 		*bytes += o->len;
@@ -322,7 +328,8 @@ loop_io_iov(const struct io *io, struct iovec *iov, size_t *bytes)
 	return n;
 }
 
-/* io_uring may still be reading from the pieces of a send in flight: they stay until its completion. */
+/* io_uring may still be reading from the pieces of a send in flight: they stay until its
+ * completion. */
 void
 loop_io_drop_output(struct io *io)
 {
@@ -358,7 +365,7 @@ io_close(struct io *io, unsigned linger_ms)
 	bool again = (io->flags & IO_CLOSING) != 0;
 
 	io->flags |= IO_CLOSING;
-	io->flags &= (uint8_t)~(IO_READING | IO_DETACHING);
+	io->flags &= (uint8_t) ~(IO_READING | IO_DETACHING);
 	if (io->flags & IO_FINISHING)
 		return;
 	if (linger_ms == 0 || io->out_bytes == 0) {
@@ -383,7 +390,8 @@ io_detach(struct io *io)
 	finish(io);
 }
 
-/* What the peer sent and nobody reads would turn our end into a reset, which may overtake our last bytes. */
+/* What the peer sent and nobody reads would turn our end into a reset, which may overtake
+ * our last bytes. */
 static void
 end_politely(struct io *io)
 {
@@ -480,8 +488,8 @@ loop_io_send(struct io *io)
 	return n == (ssize_t)bytes ? LOOP_SENT : LOOP_FULL;
 }
 
-/* The peer's last words may still wait to be read (a server says why it ends), so while the io reads `ended` comes
- * behind them. */
+/* The peer's last words may still wait to be read (a server says why it ends), so while
+ * the io reads `ended` comes behind them. */
 void
 loop_io_send_failed(struct io *io, int error)
 {
@@ -492,7 +500,8 @@ loop_io_send_failed(struct io *io, int error)
 	if (io->flags & IO_CLOSING) {
 		finish(io);
 	} else if (io->flags & IO_ENDED) {
-		/* There is no second `ended`; whoever waits for room learns of the error when closing. */
+		/* There is no second `ended`; whoever waits for room learns of the error
+		 * when closing. */
 		if (owed)
 			io->ops->drained(io);
 	} else if (io->flags & IO_READING) {
@@ -550,7 +559,7 @@ loop_io_hung_up(struct io *io)
 	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
 		loop_io_ended(io, error);
 	else if ((x == NULL || x->held == NULL) &&
-	    recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		 recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 		loop_io_ended(io, 0);
 }
 
@@ -568,7 +577,8 @@ choose(struct loop *loop, enum loop_kind kind, struct err *e)
 	rc = loop_uring_init(loop, e);
 	if (rc == RC_OK) {
 		snprintf(loop->reason, sizeof loop->reason, "%s",
-		    kind == LOOP_URING ? "io_uring was asked for" : "the kernel has all that is needed");
+		    kind == LOOP_URING ? "io_uring was asked for"
+				       : "the kernel has all that is needed");
 		return RC_OK;
 	}
 	if (kind == LOOP_URING)
@@ -596,7 +606,8 @@ loop_create(struct loop **out, enum loop_kind kind, struct err *e)
 	loop->wake.ready = wake_ready;
 	loop->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (loop->wake.fd < 0)
-		rc = err_set(e, "58000", BLAST_SESSION, "cannot make an eventfd: errno %d", errno);
+		rc = err_set(
+		    e, "58000", BLAST_SESSION, "cannot make an eventfd: errno %d", errno);
 	else
 		rc = choose(loop, kind, e);
 	if (rc != RC_OK) {
@@ -610,7 +621,8 @@ loop_create(struct loop **out, enum loop_kind kind, struct err *e)
 	return RC_OK;
 }
 
-/* Connections are their owners' to close before; what an open one still has queued is leaked, not touched. */
+/* Connections are their owners' to close before; what an open one still has queued is
+ * leaked, not touched. */
 void
 loop_destroy(struct loop *loop)
 {
@@ -637,7 +649,8 @@ loop_kind_reason(const struct loop *loop)
 	return loop->reason;
 }
 
-/* The two buffers that the loop itself fills count as live while somebody else holds them. */
+/* The two buffers that the loop itself fills count as live while somebody else holds
+ * them. */
 void
 loop_stats(const struct loop *loop, struct loop_stats *s)
 {

@@ -1,5 +1,5 @@
-/* Buffers and queues of output pieces. Free buffers of the standard size are kept for reuse, but few, so that
- * memory belongs to traffic; under AddressSanitizer none is. */
+/* Buffers and queues of output pieces. Free buffers of the standard size are kept for
+ * reuse, but few, so that memory belongs to traffic; under AddressSanitizer none is. */
 #include "base/loop_impl.h"
 
 #include <assert.h>
@@ -56,8 +56,8 @@ buf_unref(struct buf *b)
 	free(b);
 }
 
-/* A buffer that is only partly filled is used on, though others may still hold what came before; from its
- * beginning when nobody does. */
+/* A buffer that is only partly filled is used on, though others may still hold what came
+ * before; from its beginning when nobody does. */
 static struct buf *
 room_of(struct loop *loop, struct buf **current, uint32_t *off, uint32_t least)
 {
@@ -104,8 +104,8 @@ loop_bufs_fini(struct loop *loop)
 }
 
 void
-loop_out_push(struct loop *loop, struct io_out **head, struct io_out **tail, struct buf *b,
-    uint32_t off, uint32_t len)
+loop_out_push(struct loop *loop, struct io_out **head, struct io_out **tail,
+    struct buf *b, uint32_t off, uint32_t len)
 {
 	struct io_out *last = *head == NULL ? NULL : *tail;
 
@@ -137,7 +137,8 @@ loop_out_pop(struct loop *loop, struct io_out **head, struct io_out **tail)
 	slab_free(&loop->outs, o);
 }
 
-/* Bytes to write by reference come whole; those to copy are spread over what room there is. */
+/* Bytes to write by reference come whole; those to copy are spread over what room there
+ * is. */
 void
 io_write(struct io *io, const void *ptr, size_t len)
 {

@@ -1,7 +1,8 @@
-/* The event loop on epoll, level-triggered. The kernel's interest set is changed lazily: reading that stops and
- * starts again before the peer sends anything costs no system call, and EPOLLOUT is asked for only after the socket
- * was full. An io that waits for nothing is registered one-shot, so a hang-up (which cannot be masked) wakes the
- * loop once and not for ever. */
+/* The event loop on epoll, level-triggered. The kernel's interest set is changed lazily:
+ * reading that stops and starts again before the peer sends anything costs no system
+ * call, and EPOLLOUT is asked for only after the socket was full. An io that waits for
+ * nothing is registered one-shot, so a hang-up (which cannot be masked) wakes the loop
+ * once and not for ever. */
 #include "base/loop_impl.h"
 
 #include <errno.h>
@@ -50,7 +51,8 @@ set_interest(struct io *io, uint8_t want)
 static void
 update_interest(struct io *io, bool lazy)
 {
-	uint8_t want = (loop_io_wants_read(io) ? EP_IN : 0) | (io->flags & IO_BLOCKED ? EP_OUT : 0);
+	uint8_t want =
+	    (loop_io_wants_read(io) ? EP_IN : 0) | (io->flags & IO_BLOCKED ? EP_OUT : 0);
 	uint8_t have = io->flags2 & (EP_IN | EP_OUT);
 
 	if (io->flags2 & EP_ADDED) {
@@ -156,7 +158,8 @@ epoll_wait_turn(struct loop *loop, int64_t timeout_us)
 {
 	struct epoll_loop *ep = loop->impl;
 	int64_t ms = timeout_us < 0 ? -1 : (timeout_us + 999) / 1000;
-	int n = epoll_wait(ep->fd, ep->events, EVENTS_PER_TURN, ms > INT32_MAX ? INT32_MAX : (int)ms);
+	int n = epoll_wait(
+	    ep->fd, ep->events, EVENTS_PER_TURN, ms > INT32_MAX ? INT32_MAX : (int)ms);
 
 	loop->now_us = loop_clock_us();
 	for (int i = 0; i < n; i++) {
@@ -173,7 +176,8 @@ static void
 epoll_watch_set(struct loop *loop, struct watch *w, bool on)
 {
 	struct epoll_loop *ep = loop->impl;
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = (void *)((uintptr_t)w | WATCH_BIT)};
+	struct epoll_event ev = {
+	    .events = EPOLLIN, .data.ptr = (void *)((uintptr_t)w | WATCH_BIT)};
 
 	if (w->on == on)
 		return;
@@ -213,8 +217,8 @@ loop_epoll_init(struct loop *loop, struct err *e)
 		int error = errno;
 
 		free(ep);
-		return err_set(
-		    e, "58000", BLAST_SESSION, "cannot make an epoll descriptor: %s", strerror(error));
+		return err_set(e, "58000", BLAST_SESSION,
+		    "cannot make an epoll descriptor: %s", strerror(error));
 	}
 	loop->impl = ep;
 	loop->backend = &epoll_backend;

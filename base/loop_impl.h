@@ -1,10 +1,12 @@
 /* base/loop_impl.h: what loop.c shares with its two implementations; for base/ only.
  *
- * A turn:  wait and dispatch (backend) -> mail -> timers -> { deferred, dirty ios, finishing ios } until quiet.
- * Dirty:   an io whose output or interest in reading changed; the backend acts once, at the end of the turn.
- * Finishing: an io that was closed or detached; the backend forgets it, then loop_io_done() closes and tells. So an
+ * A turn:  wait and dispatch (backend) -> mail -> timers -> { deferred, dirty ios,
+ * finishing ios } until quiet. Dirty:   an io whose output or interest in reading
+ * changed; the backend acts once, at the end of the turn. Finishing: an io that was
+ * closed or detached; the backend forgets it, then loop_io_done() closes and tells. So an
  *          io stays valid through the batch of events in which it was closed.
- * Which of the flags hold when: CLOSING (io_close was called; output may linger) -> FINISHING (nothing is sent any more). */
+ * Which of the flags hold when: CLOSING (io_close was called; output may linger) ->
+ * FINISHING (nothing is sent any more). */
 #ifndef WEIR_BASE_LOOP_IMPL_H
 #define WEIR_BASE_LOOP_IMPL_H
 
@@ -19,9 +21,10 @@ enum {
 	IO_ENDED = 2, /* `ended` was called */
 	IO_CLOSING = 4,
 	IO_DETACHING = 8,
-	IO_BLOCKED = 16,     /* epoll: waits for room in the socket; io_uring: a send is in flight */
-	IO_ABOVE = 32,       /* output was above low_water: `drained` is owed */
-	IO_OUT_FAILED = 64,  /* output is ignored from now on */
+	IO_BLOCKED =
+	    16, /* epoll: waits for room in the socket; io_uring: a send is in flight */
+	IO_ABOVE = 32,      /* output was above low_water: `drained` is owed */
+	IO_OUT_FAILED = 64, /* output is ignored from now on */
 	IO_FINISHING = 128,
 };
 
@@ -35,9 +38,11 @@ struct io_out {
 struct io_extra {
 	struct timer linger;
 	struct io *io;
-	int error;         /* why output failed; told by `ended` once what was received has been read */
-	bool lingers;      /* io_close() was given time */
-	struct io_out *held, *held_tail; /* io_uring: bytes that arrived after reading was stopped */
+	int error; /* why output failed; told by `ended` once what was received has been
+		      read */
+	bool lingers; /* io_close() was given time */
+	struct io_out *held,
+	    *held_tail; /* io_uring: bytes that arrived after reading was stopped */
 };
 
 /* A descriptor that is polled for readability: listeners and the mailbox's eventfd. */
@@ -48,13 +53,14 @@ struct watch {
 	void (*ready)(struct watch *);
 };
 
-/* Hierarchical timer wheel. Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", scheme 7. */
+/* Hierarchical timer wheel. Source: Varghese and Lauck, "Hashed and hierarchical timing
+ * wheels", scheme 7. */
 #define WHEEL_LEVELS 5
 #define WHEEL_SLOTS 64
 
 struct wheel {
-	uint64_t tick;                /* milliseconds; all timers up to it have fired */
-	uint64_t used[WHEEL_LEVELS];  /* bit set: the slot may hold timers */
+	uint64_t tick;               /* milliseconds; all timers up to it have fired */
+	uint64_t used[WHEEL_LEVELS]; /* bit set: the slot may hold timers */
 	struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
 
@@ -67,14 +73,17 @@ uint64_t wheel_next_us(struct wheel *);
 struct loop_backend {
 	enum loop_kind kind;
 	void (*fini)(struct loop *);
-	/* Waits for at most timeout_us (-1: for ever), refreshes loop->now_us, dispatches what happened. */
+	/* Waits for at most timeout_us (-1: for ever), refreshes loop->now_us, dispatches
+	 * what happened. */
 	void (*wait)(struct loop *, int64_t timeout_us);
 	/* The io is dirty: send its output, adjust what is awaited. */
 	void (*io_flush)(struct io *);
-	/* Forget the io; calls loop_io_done() once the kernel cannot touch it any more. */
+	/* Forget the io; calls loop_io_done() once the kernel cannot touch it any more.
+	 */
 	void (*io_finish)(struct io *);
 	void (*watch_set)(struct loop *, struct watch *, bool on);
-	/* A buffer that belongs to the backend came back; false: it is not the backend's. */
+	/* A buffer that belongs to the backend came back; false: it is not the backend's.
+	 */
 	bool (*buf_return)(struct loop *, struct buf *);
 };
 
@@ -106,20 +115,23 @@ struct loop {
 
 uint64_t loop_clock_us(void);
 
-/* Room to receive into: at least RECV_ROOM_MIN bytes behind *off of the returned buffer (not a new reference). */
+/* Room to receive into: at least RECV_ROOM_MIN bytes behind *off of the returned buffer
+ * (not a new reference). */
 #define RECV_ROOM_MIN 4096
 struct buf *loop_recv_room(struct loop *, uint32_t *off);
 void loop_bufs_fini(struct loop *);
-/* Appends to a queue of outputs, merged into its last piece where the bytes follow on. Takes a reference where needed. */
-void loop_out_push(
-    struct loop *, struct io_out **head, struct io_out **tail, struct buf *, uint32_t off, uint32_t len);
+/* Appends to a queue of outputs, merged into its last piece where the bytes follow on.
+ * Takes a reference where needed. */
+void loop_out_push(struct loop *, struct io_out **head, struct io_out **tail,
+    struct buf *, uint32_t off, uint32_t len);
 /* Drops the first piece. */
 void loop_out_pop(struct loop *, struct io_out **head, struct io_out **tail);
 
 static inline bool
 loop_io_wants_read(const struct io *io)
 {
-	return (io->flags & (IO_READING | IO_ENDED | IO_CLOSING | IO_DETACHING)) == IO_READING;
+	return (io->flags & (IO_READING | IO_ENDED | IO_CLOSING | IO_DETACHING)) ==
+	       IO_READING;
 }
 
 /* Puts the io among those that are looked at the end of the turn. */

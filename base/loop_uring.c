@@ -1,13 +1,16 @@
-/* The event loop on io_uring. Each reading connection has one multishot receive armed, which takes a buffer from a
- * ring that all share when bytes arrive; everything asked for in a turn is submitted with the wait for the next.
+/* The event loop on io_uring. Each reading connection has one multishot receive armed,
+ * which takes a buffer from a ring that all share when bytes arrive; everything asked for
+ * in a turn is submitted with the wait for the next.
  *
- * An io has at most one receive or hang-up poll in the kernel (rx) and at most one send (IO_BLOCKED). Each is named
- * by the io's address, so the io is given back only after the last completion of both.
+ * An io has at most one receive or hang-up poll in the kernel (rx) and at most one send
+ * (IO_BLOCKED). Each is named by the io's address, so the io is given back only after the
+ * last completion of both.
  *
- *   rx:  NONE -> RECV    the io reads                 RECV -> NONE  end, error, ring empty, cancelled
- *        NONE -> HANGUP  it is paused                 HANGUP -> NONE  hang-up, cancelled
- * A change between RECV and HANGUP goes through NONE: cancel, await the completion, arm anew at the end of the turn.
- * Bytes that a receive had taken before its cancellation was known are held (io_extra) until reading goes on. */
+ *   rx:  NONE -> RECV    the io reads                 RECV -> NONE  end, error, ring
+ * empty, cancelled NONE -> HANGUP  it is paused                 HANGUP -> NONE  hang-up,
+ * cancelled A change between RECV and HANGUP goes through NONE: cancel, await the
+ * completion, arm anew at the end of the turn. Bytes that a receive had taken before its
+ * cancellation was known are held (io_extra) until reading goes on. */
 #include "base/loop_impl.h"
 
 #include <assert.h>
@@ -25,21 +28,22 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
-#define ASAN_POISON_MEMORY_REGION(p, n)   ((void)(p), (void)(n))
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
 #define SQ_ENTRIES 512
 #define CQ_ENTRIES 4096
-#define RING_BUFS  512
-#define RING_STEP  64 /* the ring grows by so many when it runs short */
+#define RING_BUFS 512
+#define RING_STEP 64 /* the ring grows by so many when it runs short */
 #define SLOT_BYTES 4096
-#define SLOT_CAP   ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
-#define BUF_GROUP  0
-#define MSGS       64
-#define FEW        4 /* completions a turn */
+#define SLOT_CAP ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
+#define BUF_GROUP 0
+#define MSGS 64
+#define FEW 4 /* completions a turn */
 
-_Static_assert(SLOT_BYTES <= RECV_ROOM_MIN, "the bytes of a slot are copied in one piece");
+_Static_assert(
+    SLOT_BYTES <= RECV_ROOM_MIN, "the bytes of a slot are copied in one piece");
 
 /* io->flags2 */
 enum {
@@ -48,7 +52,8 @@ enum {
 	RX_HANGUP = 2,
 	RX_KIND = 3,
 	RX_CANCELLED = 4,
-	RX_HUNG_UP = 8, /* the poll ended by itself; nothing to await until reading goes on */
+	RX_HUNG_UP =
+	    8, /* the poll ended by itself; nothing to await until reading goes on */
 	PIN_ONE = 16,
 	PINS = 7 * PIN_ONE, /* ring buffers of this io that somebody keeps */
 	FORGETTING = 128,   /* only last completions are awaited */
@@ -71,9 +76,10 @@ struct uring_loop {
 	struct io_uring_buf_ring *buf_ring;
 	unsigned char *slots;
 	struct io *pinned_by[RING_BUFS];
-	unsigned slots_made; /* so many are in use: the ring is used in turn, so all of them would be touched */
+	unsigned slots_made; /* so many are in use: the ring is used in turn, so all of
+				them would be touched */
 	unsigned slots_out;  /* of these, not in the kernel's hands */
-	bool few; /* this turn brought little */
+	bool few;            /* this turn brought little */
 	unsigned n_msgs;
 	struct uring_msg msgs[MSGS];
 };
@@ -81,7 +87,8 @@ struct uring_loop {
 static uint64_t
 user_data(const struct io *io, unsigned tag)
 {
-	return (uint64_t)(uintptr_t)io | tag | (uint64_t)io->generation << GENERATION_SHIFT;
+	return (uint64_t)(uintptr_t)io | tag |
+	       (uint64_t)io->generation << GENERATION_SHIFT;
 }
 
 /* ---- submission ---- */
@@ -91,8 +98,8 @@ static void
 enable(struct uring_loop *u)
 {
 	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
-	if (!u->enabled &&
-	    syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+	if (!u->enabled && syscall(__NR_io_uring_register, u->ring.ring_fd,
+			       IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
 		abort();
 	u->enabled = true;
 }
@@ -111,7 +118,8 @@ new_sqe(struct uring_loop *u)
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
 	for (int i = 0; sqe == NULL; i++) {
-		/* The kernel is out of memory for requests; what completes gives some back. */
+		/* The kernel is out of memory for requests; what completes gives some
+		 * back. */
 		if (i > 1000)
 			abort();
 		enable(u);
@@ -162,6 +170,7 @@ slot_from_kernel(struct uring_loop *u, unsigned id)
 	ASAN_UNPOISON_MEMORY_REGION(b->data, SLOT_CAP);
 	assert(b->refs == 0);
 	b->refs = 1;
+	b->loop->n_bufs++;
 	u->slots_out++;
 	return b;
 }
@@ -202,6 +211,7 @@ uring_buf_return(struct loop *loop, struct buf *b)
 	if (u->pinned_by[id] != NULL)
 		u->pinned_by[id]->flags2 -= PIN_ONE;
 	u->pinned_by[id] = NULL;
+	loop->n_bufs--;
 	slot_to_kernel(u, id);
 	return true;
 }
@@ -231,8 +241,9 @@ arm_rx(struct io *io, uint8_t kind)
 		sqe->flags |= IOSQE_BUFFER_SELECT;
 		sqe->buf_group = BUF_GROUP;
 	} else {
-		/* Any poll also reports the end of the peer's output (POLLRDHUP); one shot would come back for it at
-		 * once, for ever. This one tells of changes only. */
+		/* Any poll also reports the end of the peer's output (POLLRDHUP); one
+		 * shot would come back for it at once, for ever. This one tells of
+		 * changes only. */
 		io_uring_prep_poll_multishot(sqe, io->fd, POLLERR | POLLHUP);
 	}
 	sqe->user_data = user_data(io, TAG_RX);
@@ -275,14 +286,15 @@ holds(const struct io *io)
 	return x != NULL && x->held != NULL;
 }
 
-/* Hands out what was held: as long as the io reads, or all of it when it is being detached. */
+/* Hands out what was held: as long as the io reads, or all of it when it is being
+ * detached. */
 static void
 deliver_held(struct io *io)
 {
 	struct io_extra *x = io->loop_data;
 
 	while (x != NULL && x->held != NULL &&
-	    (loop_io_wants_read(io) || (io->flags & IO_DETACHING))) {
+	       (loop_io_wants_read(io) || (io->flags & IO_DETACHING))) {
 		struct io_out *o = x->held;
 
 		io->ops->received(io, o->buf, o->off, o->len);
@@ -290,7 +302,8 @@ deliver_held(struct io *io)
 	}
 }
 
-/* Bytes for an io that must not have more ring buffers, or must not be given any bytes now. */
+/* Bytes for an io that must not have more ring buffers, or must not be given any bytes
+ * now. */
 static void
 rx_copied(struct io *io, const struct buf *from, uint32_t len, bool hold)
 {
@@ -323,7 +336,7 @@ rx_bytes(struct io *io, unsigned id, uint32_t len)
 	if (io->flags & (IO_CLOSING | IO_ENDED)) {
 		/* nobody wants them */
 	} else if (hold || (io->flags2 & PINS) >= IO_RECV_PIN_MAX * PIN_ONE ||
-	    is_short_of_slots(io->loop)) {
+		   is_short_of_slots(io->loop)) {
 		rx_copied(io, b, len, hold);
 	} else {
 		io->loop->bytes_received += len;
@@ -346,7 +359,8 @@ forget_if_done(struct io *io)
 	loop_io_done(io);
 }
 
-/* An orderly end that nobody reads yet comes again when the receive is armed anew; an error does not. */
+/* An orderly end that nobody reads yet comes again when the receive is armed anew; an
+ * error does not. */
 static void
 rx_ended(struct io *io, int error)
 {
@@ -370,7 +384,7 @@ rx_completed(struct io *io, int res, uint32_t flags)
 	uint8_t kind = io->flags2 & RX_KIND;
 
 	if (!(flags & IORING_CQE_F_MORE)) {
-		io->flags2 &= (uint8_t)~(RX_KIND | RX_CANCELLED);
+		io->flags2 &= (uint8_t) ~(RX_KIND | RX_CANCELLED);
 		loop_io_dirty(io);
 	}
 	if (kind == RX_RECV && res > 0) {
@@ -378,7 +392,8 @@ rx_completed(struct io *io, int res, uint32_t flags)
 		rx_bytes(io, flags >> IORING_CQE_BUFFER_SHIFT, (uint32_t)res);
 	} else if (kind == RX_RECV) {
 		if (flags & IORING_CQE_F_BUFFER)
-			buf_unref(slot_from_kernel(io->loop->impl, flags >> IORING_CQE_BUFFER_SHIFT));
+			buf_unref(slot_from_kernel(
+			    io->loop->impl, flags >> IORING_CQE_BUFFER_SHIFT));
 		rx_ended(io, -res);
 	} else if (res > 0 && !loop_io_wants_read(io)) {
 		if (!(flags & IORING_CQE_F_MORE))
@@ -412,7 +427,8 @@ submit_output(struct io *io)
 
 	if (o->next == NULL) {
 		sqe = new_sqe(u);
-		io_uring_prep_send(sqe, io->fd, o->buf->data + o->off, o->len, MSG_NOSIGNAL);
+		io_uring_prep_send(
+		    sqe, io->fd, o->buf->data + o->off, o->len, MSG_NOSIGNAL);
 	} else {
 		struct uring_msg *m = new_msg(u);
 		size_t bytes;
@@ -447,8 +463,8 @@ tx_completed(struct io *io, int res)
 		loop_io_dirty(io);
 }
 
-/* The completion of a send ends the next wait at once. With many sends a turn that is no loss, as there is more to
- * do anyway; a few are sent directly, which saves a turn. */
+/* The completion of a send ends the next wait at once. With many sends a turn that is no
+ * loss, as there is more to do anyway; a few are sent directly, which saves a turn. */
 static void
 send_output(struct io *io)
 {
@@ -522,7 +538,8 @@ static void
 completed(struct loop *loop, const struct io_uring_cqe *cqe)
 {
 	uint64_t data = cqe->user_data;
-	void *p = (void *)(uintptr_t)(data & (((uint64_t)1 << GENERATION_SHIFT) - 1) & ~(uint64_t)TAG_MASK);
+	void *p = (void *)(uintptr_t)(data & (((uint64_t)1 << GENERATION_SHIFT) - 1) &
+				      ~(uint64_t)TAG_MASK);
 	struct io *io = p;
 	unsigned tag = data & TAG_MASK;
 
@@ -532,7 +549,8 @@ completed(struct loop *loop, const struct io_uring_cqe *cqe)
 		watch_completed(loop, p, cqe->res);
 		return;
 	}
-	assert(io->loop == loop && io->generation == (uint16_t)(data >> GENERATION_SHIFT));
+	assert(
+	    io->loop == loop && io->generation == (uint16_t)(data >> GENERATION_SHIFT));
 	if (tag == TAG_RX)
 		rx_completed(io, cqe->res, cqe->flags);
 	else
@@ -550,7 +568,8 @@ submit_and_wait(struct uring_loop *u, int64_t timeout_us)
 
 	if (timeout_us == 0 || io_uring_cq_ready(&u->ring) > 0)
 		return io_uring_submit_and_get_events(&u->ring);
-	return io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, timeout_us < 0 ? NULL : &ts, NULL);
+	return io_uring_submit_and_wait_timeout(
+	    &u->ring, &cqe, 1, timeout_us < 0 ? NULL : &ts, NULL);
 }
 
 static void
@@ -578,10 +597,12 @@ uring_wait(struct loop *loop, int64_t timeout_us)
 
 /* ---- start and end ---- */
 
-#define RING_FLAGS (IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN)
-#define RING_FEATS                                                                       \
-	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG | \
-	    IORING_FEAT_CQE_SKIP)
+#define RING_FLAGS                                              \
+	(IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | \
+	    IORING_SETUP_DEFER_TASKRUN)
+#define RING_FEATS                                                                \
+	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | \
+	    IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP)
 
 static int
 register_buffers(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned entries)
@@ -626,10 +647,11 @@ probe_await(struct io_uring *ring, uint64_t data, struct io_uring_cqe *out)
 	return false;
 }
 
-/* Carries each operation out once, since a kernel may know the flags and still lack the thing. Returns what is
- * missing, or NULL. */
+/* Carries each operation out once, since a kernel may know the flags and still lack the
+ * thing. Returns what is missing, or NULL. */
 static const char *
-probe_ops(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned char *page, const int fds[2])
+probe_ops(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned char *page,
+    const int fds[2])
 {
 	struct io_uring_cqe cqe;
 	struct io_uring_sqe *sqe;
@@ -677,17 +699,19 @@ probe(struct err *e)
 	int rc = io_uring_queue_init_params(8, &ring, &params);
 
 	if (rc < 0)
-		return err_set(e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
+		return err_set(
+		    e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
 	page = map(8192);
 	if ((params.features & RING_FEATS) != RING_FEATS)
 		missing = "features (of Linux 5.17)";
 	else if (register_buffers(&ring, (struct io_uring_buf_ring *)(void *)page, 2) < 0)
 		missing = "ring of provided buffers (Linux 5.19)";
-	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) <
+		 0)
 		missing = "socket pair";
 	else
-		missing =
-		    probe_ops(&ring, (struct io_uring_buf_ring *)(void *)page, page + 4096, fds);
+		missing = probe_ops(
+		    &ring, (struct io_uring_buf_ring *)(void *)page, page + 4096, fds);
 	io_uring_queue_exit(&ring);
 	if (fds[0] >= 0) {
 		(void)close(fds[0]);
@@ -695,7 +719,8 @@ probe(struct err *e)
 	}
 	(void)munmap(page, 8192);
 	if (missing != NULL)
-		return err_set(e, "0A000", BLAST_SESSION, "io_uring without working %s", missing);
+		return err_set(
+		    e, "0A000", BLAST_SESSION, "io_uring without working %s", missing);
 	return RC_OK;
 }
 
@@ -727,7 +752,8 @@ static const struct loop_backend uring_backend = {
 enum rc
 loop_uring_init(struct loop *loop, struct err *e)
 {
-	/* Disabled at first, so that the thread that runs the loop is the one that may submit. */
+	/* Disabled at first, so that the thread that runs the loop is the one that may
+	 * submit. */
 	struct io_uring_params params = {
 	    .flags = RING_FLAGS | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
 	    .cq_entries = CQ_ENTRIES,
@@ -743,7 +769,8 @@ loop_uring_init(struct loop *loop, struct err *e)
 	rc = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);
 	if (rc < 0) {
 		free(u);
-		return err_set(e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
+		return err_set(
+		    e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
 	}
 	u->buf_ring = map(BUF_RING_BYTES);
 	rc = register_buffers(&u->ring, u->buf_ring, RING_BUFS);
@@ -751,7 +778,8 @@ loop_uring_init(struct loop *loop, struct err *e)
 		io_uring_queue_exit(&u->ring);
 		(void)munmap(u->buf_ring, BUF_RING_BYTES);
 		free(u);
-		return err_set(e, "0A000", BLAST_SESSION, "ring of provided buffers: %s", strerror(-rc));
+		return err_set(e, "0A000", BLAST_SESSION, "ring of provided buffers: %s",
+		    strerror(-rc));
 	}
 	u->slots = map((size_t)RING_BUFS * SLOT_BYTES);
 	grow_ring(loop, u);

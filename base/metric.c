@@ -1,6 +1,7 @@
 #include "base/metric.h"
 
-/* Values below 4 have a bucket each. Above, the position of the highest bit and the two bits behind it choose. */
+/* Values below 4 have a bucket each. Above, the position of the highest bit and the two
+ * bits behind it choose. */
 unsigned
 histogram_bucket_of(uint64_t us)
 {
@@ -78,12 +79,14 @@ histogram_quantile(const struct histogram *h, double q)
 		if (n[i] > 0 && below + (double)n[i] >= rank) {
 			double width = (double)(histogram_upper_us(i) - lower_us(i));
 
-			return (double)lower_us(i) + width * (rank - below) / (double)n[i];
+			return (double)lower_us(i) +
+			       width * (rank - below) / (double)n[i];
 		}
 		below += (double)n[i];
 	}
 	if (last == HISTOGRAM_BUCKETS - 1)
 		return (double)lower_us(last);
 	return (double)lower_us(last) +
-	    (double)(histogram_upper_us(last) - lower_us(last)) * (rank - below) / (double)n[last];
+	       (double)(histogram_upper_us(last) - lower_us(last)) * (rank - below) /
+		   (double)n[last];
 }

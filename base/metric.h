@@ -1,7 +1,8 @@
-/* base/metric.h: counters and latency histograms that are written without locks and read while they are written.
- * Thread:  one writer each (but *_shared), any reader. A reader may see one event in a sum and not yet in a count.
- * Memory:  embedded in their owner; all zero is a valid start.
- * Buckets: microseconds, four to an octave (exact below 8), up to 134 s; the last takes all that is longer. */
+/* base/metric.h: counters and latency histograms that are written without locks and read
+ * while they are written. Thread:  one writer each (but *_shared), any reader. A reader
+ * may see one event in a sum and not yet in a count. Memory:  embedded in their owner;
+ * all zero is a valid start. Buckets: microseconds, four to an octave (exact below 8), up
+ * to 134 s; the last takes all that is longer. */
 #ifndef WEIR_BASE_METRIC_H
 #define WEIR_BASE_METRIC_H
 
@@ -49,7 +50,8 @@ uint64_t histogram_sum_us(const struct histogram *);
 /* The largest value of a bucket, inclusive; UINT64_MAX for the last. */
 uint64_t histogram_upper_us(unsigned bucket);
 unsigned histogram_bucket_of(uint64_t us);
-/* q in [0, 1]; interpolated inside the bucket, so at most an eighth off the middle of it. 0 when it is empty. */
+/* q in [0, 1]; interpolated inside the bucket, so at most an eighth off the middle of it.
+ * 0 when it is empty. */
 double histogram_quantile(const struct histogram *, double q);
 
 #endif

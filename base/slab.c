@@ -11,7 +11,8 @@
 #define SLAB_IS_MALLOC 0
 #endif
 
-/* Before each object stands its chunk while it is in use, or the next free object's header. */
+/* Before each object stands its chunk while it is in use, or the next free object's
+ * header. */
 struct slab_obj {
 	union {
 		struct slab_chunk *chunk;

@@ -1,8 +1,7 @@
-/* base/slab.h: objects of one size, taken from chunks of SLAB_CHUNK and given back to them.
- * Thread:  its owner's.
- * Memory:  aligned to 8. Of the chunks that are wholly empty one is kept, so memory follows use. Under
- *          AddressSanitizer every object is a malloc of its own.
- * Failure: out of memory aborts. */
+/* base/slab.h: objects of one size, taken from chunks of SLAB_CHUNK and given back to
+ * them. Thread:  its owner's. Memory:  aligned to 8. Of the chunks that are wholly empty
+ * one is kept, so memory follows use. Under AddressSanitizer every object is a malloc of
+ * its own. Failure: out of memory aborts. */
 #ifndef WEIR_BASE_SLAB_H
 #define WEIR_BASE_SLAB_H
 
@@ -14,8 +13,9 @@
 
 struct slab {
 	size_t stride; /* an object and its header */
-	struct list room; /* chunks with a free object; the empty one, if any, comes last */
-	size_t live;      /* objects handed out */
+	struct list
+	    room;    /* chunks with a free object; the empty one, if any, comes last */
+	size_t live; /* objects handed out */
 	size_t chunks, empty;
 };
 

@@ -1,11 +1,12 @@
-/* Timers: a hierarchical wheel. Starting and stopping cost O(1) whatever the number of timers; 5 levels of 64 slots
- * cover 12 days, a later timer waits in the last slot and is sorted in again. timer_stop() knows no wheel, so a
- * slot's bit may be set though the slot is empty; it is cleared when it is looked at. */
+/* Timers: a hierarchical wheel. Starting and stopping cost O(1) whatever the number of
+ * timers; 5 levels of 64 slots cover 12 days, a later timer waits in the last slot and is
+ * sorted in again. timer_stop() knows no wheel, so a slot's bit may be set though the
+ * slot is empty; it is cleared when it is looked at. */
 #include "base/loop_impl.h"
 
 #define SLOT_BITS 6
 #define SLOT_MASK (WHEEL_SLOTS - 1)
-#define SPAN_MAX  (((uint64_t)1 << (SLOT_BITS * WHEEL_LEVELS)) - 1)
+#define SPAN_MAX (((uint64_t)1 << (SLOT_BITS * WHEEL_LEVELS)) - 1)
 #define DELAY_MAX_MS ((uint64_t)1 << 40)
 
 void
@@ -84,7 +85,8 @@ slot_take(struct wheel *w, unsigned level, unsigned slot, struct list *out)
 	list_init(from);
 }
 
-/* The slots of the upper levels that begin with this tick are sorted into the levels below. */
+/* The slots of the upper levels that begin with this tick are sorted into the levels
+ * below. */
 static void
 cascade(struct wheel *w)
 {
@@ -102,7 +104,8 @@ cascade(struct wheel *w)
 	}
 }
 
-/* The next tick at which there is anything to do: not before `tick + 1`, not after `limit`. */
+/* The next tick at which there is anything to do: not before `tick + 1`, not after
+ * `limit`. */
 static uint64_t
 next_tick(const struct wheel *w, uint64_t limit)
 {
@@ -138,7 +141,8 @@ wheel_run(struct wheel *w, uint64_t now_us)
 	}
 }
 
-/* The first tick at which the level has something to do; forgets slots that are empty by now. */
+/* The first tick at which the level has something to do; forgets slots that are empty by
+ * now. */
 static uint64_t
 level_next(struct wheel *w, unsigned level)
 {
@@ -147,7 +151,8 @@ level_next(struct wheel *w, unsigned level)
 
 	while (w->used[level] != 0) {
 		uint64_t from_first =
-		    w->used[level] >> first | w->used[level] << ((WHEEL_SLOTS - first) & SLOT_MASK);
+		    w->used[level] >> first | w->used[level]
+						  << ((WHEEL_SLOTS - first) & SLOT_MASK);
 		unsigned d = (unsigned)__builtin_ctzll(from_first);
 		unsigned slot = (first + d) & SLOT_MASK;
 

@@ -45,7 +45,8 @@ logged_behind_time(void)
 	static const char form[] = "time=dddd-dd-ddTdd:dd:dd.dddZ ";
 
 	for (size_t i = 0; form[i] != '\0'; i++)
-		assert_true(form[i] == 'd' ? t[i] >= '0' && t[i] <= '9' : t[i] == form[i]);
+		assert_true(
+		    form[i] == 'd' ? t[i] >= '0' && t[i] <= '9' : t[i] == form[i]);
 	return t + strlen(form);
 }
 
@@ -54,8 +55,9 @@ test_logfmt(void **state)
 {
 	(void)state;
 	start(LOG_LOGFMT, 0);
-	log_line(LOG_NOTICE, "client connected", "user", "ann", "database", NULL, "n", LOG_NUM(-5),
-	    "empty", "", "eq", "a=b", "q", "say \"hi\" \\", "ctl", "a\nb\tc\001\x7f", NULL);
+	log_line(LOG_NOTICE, "client connected", "user", "ann", "database", NULL, "n",
+	    LOG_NUM(-5), "empty", "", "eq", "a=b", "q", "say \"hi\" \\", "ctl",
+	    "a\nb\tc\001\x7f", NULL);
 	assert_string_equal(logged_behind_time(),
 	    "level=notice msg=\"client connected\" user=ann n=-5 empty=\"\" eq=\"a=b\" "
 	    "q=\"say \\\"hi\\\" \\\\\" ctl=\"a\\nb\\tc\\u0001\\u007f\"\n");
@@ -66,11 +68,13 @@ test_bad_utf8(void **state)
 {
 	(void)state;
 	start(LOG_LOGFMT, 0);
-	log_line(LOG_INFO, "m", "a", "x\xff\xc3(\xc3\xa9\xed\xa0\x80\xc0\xaf\xf0\x9f\x98\x80\xc2\x9b\xe2\x82",
+	log_line(LOG_INFO, "m", "a",
+	    "x\xff\xc3(\xc3\xa9\xed\xa0\x80\xc0\xaf\xf0\x9f\x98\x80\xc2\x9b\xe2\x82",
 	    NULL);
 #define R "\xef\xbf\xbd"
-	assert_string_equal(logged_behind_time(), "level=info msg=m a=\"x" R R "(\xc3\xa9" R R R R R
-						  "\xf0\x9f\x98\x80\\u009b" R R "\"\n");
+	assert_string_equal(logged_behind_time(),
+	    "level=info msg=m a=\"x" R R "(\xc3\xa9" R R R R R
+	    "\xf0\x9f\x98\x80\\u009b" R R "\"\n");
 }
 
 /* Every sequence of bytes gives a line that a JSON parser takes, and one line only. */
@@ -95,7 +99,8 @@ test_json_of_anything(void **state)
 		json_t *j = json_loadb(p, (size_t)(end - p), 0, NULL);
 
 		assert_non_null(j);
-		assert_string_equal(json_string_value(json_object_get(j, "level")), "error");
+		assert_string_equal(
+		    json_string_value(json_object_get(j, "level")), "error");
 		assert_non_null(json_string_value(json_object_get(j, "v")));
 		json_decref(j);
 		lines++;

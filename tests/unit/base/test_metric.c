@@ -20,7 +20,8 @@ test_buckets_are_seamless(void **state)
 		assert_true(upper >= next);
 		assert_int_equal(histogram_bucket_of(next), i);
 		assert_int_equal(histogram_bucket_of(upper), i);
-		/* four to an octave: no bucket is wider than a quarter of where it begins */
+		/* four to an octave: no bucket is wider than a quarter of where it begins
+		 */
 		if (next >= 4)
 			assert_true((upper - next + 1) * 4 <= next);
 		next = upper + 1;

@@ -1,5 +1,6 @@
-/* The wheel under a clock of our own: whatever is started, stopped and re-armed, a timer is never early, and never
- * later than the millisecond after its due time at which the wheel runs. */
+/* The wheel under a clock of our own: whatever is started, stopped and re-armed, a timer
+ * is never early, and never later than the millisecond after its due time at which the
+ * wheel runs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +54,8 @@ run_at(uint64_t us)
 static uint64_t
 some_delay_us(void)
 {
-	static const uint64_t scale[] = {1000, 64000, 70000, 5000000, 300000000, 20000000000};
+	static const uint64_t scale[] = {
+	    1000, 64000, 70000, 5000000, 300000000, 20000000000};
 
 	return ((uint64_t)rand() << 16 ^ (uint64_t)rand()) % scale[rand() % 6];
 }
@@ -101,8 +103,9 @@ test_random(void **state)
 static void
 test_borders(void **state)
 {
-	static const uint64_t border[] = {1, 2, 63, 64, 65, 127, 128, 4095, 4096, 4097, 8191, 262143, 262144,
-	    262145, 16777215, 16777216, 16777217, 1073741823, 1073741824, 5000000000};
+	static const uint64_t border[] = {1, 2, 63, 64, 65, 127, 128, 4095, 4096, 4097,
+	    8191, 262143, 262144, 262145, 16777215, 16777216, 16777217, 1073741823,
+	    1073741824, 5000000000};
 
 	(void)state;
 	for (uint64_t base = 0; base < 130; base++)
