@@ -234,14 +234,15 @@ directory_bytes(const struct directory *d)
 }
 
 void
-directory_each(const struct directory *d, void (*fn)(void *, struct slice, int), void *arg)
+directory_each(const struct directory *d, bool (*fn)(void *, struct slice, int), void *arg)
 {
 	uint32_t at = 0;
 
 	for (size_t i = 0; i < d->count; i++) {
 		struct slice key = key_at(d, at);
 
-		fn(arg, key, directory_get(d, key));
+		if (!fn(arg, key, directory_get(d, key)))
+			return;
 		at = d->fixed_len != 0 ? at + 1 : (uint32_t)(key.ptr + key.len - d->block);
 	}
 }

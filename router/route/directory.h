@@ -36,8 +36,8 @@ void directory_seal(struct directory *, void (*duplicate)(void *arg, struct slic
 int directory_get(const struct directory *, struct slice key); /* a shard, or DIRECTORY_MISS */
 size_t directory_count(const struct directory *);
 size_t directory_bytes(const struct directory *);
-/* In the order in which they were added. */
-void directory_each(const struct directory *, void (*fn)(void *arg, struct slice key, int shard), void *arg);
+/* In the order in which they were added, until fn returns false. */
+void directory_each(const struct directory *, bool (*fn)(void *arg, struct slice key, int shard), void *arg);
 
 /* ---- cache ---- */
 void directory_cache_init(struct directory *, size_t cache_size, uint64_t ttl_us);

@@ -8,6 +8,7 @@
 
 #define INT_DIGITS_MAX  131072
 #define FRAC_DIGITS_MAX 16383
+#define EXPONENT_MAX    INT_DIGITS_MAX /* the server also refuses a zero with more */
 
 /* Digits d[0 … n) with the decimal point before d[point]. */
 static enum rc
@@ -118,6 +119,8 @@ numeric_in(struct slice text, const struct key_env *env, struct arena *a, struct
 	}
 	if (n == 0 || !exponent_in(p, end, &exponent))
 		return key_bad_syntax(e, "22P02", KEY_NUMERIC, text);
+	if (exponent > EXPONENT_MAX || exponent < -EXPONENT_MAX)
+		return err_set(e, "22003", BLAST_STMT, "value overflows numeric format");
 	return canonical(negative, digits, n, point + exponent, a, k, e);
 }
 

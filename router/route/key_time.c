@@ -20,11 +20,12 @@
 #define TIMESTAMP_MIN  INT64_C(-211813488000000000)
 #define TIMESTAMP_END  INT64_C(9223371331200000000)
 #define TEXT_MAX       100
+#define NAMED_YEAR_MAX 5 /* digits; to the server six digits on their own are a time or a date run together */
 
 struct moment {
 	long year, month, day;
 	int year_digits;
-	bool bc, zone_seen;
+	bool bc, zone_seen, named; /* named: the month was a word */
 	int32_t zone_s;
 	int64_t time_us;
 };
@@ -312,14 +313,14 @@ read_rest_of_named(struct cursor *c, char separator, long known, int known_digit
 			return READ_UNKNOWN;
 		n = take_number(c, &v);
 		/* No second time may follow. */
-		if (n < 4 || n > 7 || (c->p < c->end && !is_space(*c->p)))
+		if (n < 4 || n > NAMED_YEAR_MAX || (c->p < c->end && !is_space(*c->p)))
 			return READ_UNKNOWN;
 		set_ymd(t, v, n, t->month, known);
 		take_spaces(c);
 		return read_zone(c, t);
 	}
 	*c = ahead;
-	if (known_digits >= 4 ? n == 0 || n > 2 || known_digits > 7 : n < 4 || n > 7)
+	if (known_digits >= 4 ? n == 0 || n > 2 || known_digits > NAMED_YEAR_MAX : n < 4 || n > NAMED_YEAR_MAX)
 		return READ_UNKNOWN;
 	if (known_digits >= 4)
 		set_ymd(t, known, known_digits, t->month, v);
@@ -333,6 +334,7 @@ read_named(struct cursor *c, long first, int n1, struct moment *t)
 {
 	char separator = ' ';
 
+	t->named = true;
 	if (n1 > 0 && n1 != 1 && n1 != 2 && n1 < 4)
 		return READ_UNKNOWN;
 	if (n1 > 0) {
@@ -386,7 +388,7 @@ read_moment(struct slice s, enum date_order order, struct moment *t)
 	r = read_date(&c, order, t);
 	if (r != READ_OK)
 		return r;
-	had_t = t->time_us < 0 && c.p + 1 < c.end && (*c.p == 'T' || *c.p == 't') && is_digit(c.p[1]);
+	had_t = !t->named && c.p + 1 < c.end && (*c.p == 'T' || *c.p == 't') && is_digit(c.p[1]);
 	if (had_t)
 		c.p++;
 	else if (c.p < c.end && !take_spaces(&c) && !t->zone_seen)

@@ -98,15 +98,13 @@ entry_piece(const struct distribution *d, struct slice bytes, struct arena *a)
 	return key_to_text(&k, a);
 }
 
-static void
+static bool
 entry(void *arg, struct slice bytes, int shard)
 {
 	struct entries *e = arg;
 
-	if (e->left == 0)
-		return;
-	e->left--;
 	e->fn(e->arg, entry_piece(e->d, bytes, e->a), shard);
+	return --e->left > 0;
 }
 
 static void
