@@ -27,7 +27,7 @@ enum loop_kind { LOOP_AUTO, LOOP_URING, LOOP_EPOLL };
  * had; *e says why. */
 enum rc loop_create(struct loop **, enum loop_kind, struct err *e) WARN_UNUSED;
 void loop_destroy(struct loop *);
-/* Runs until loop_stop(). */
+/* Runs until loop_stop(); always in the same thread, which need not be the creator's. */
 void loop_run(struct loop *);
 void loop_stop(struct loop *);
 enum loop_kind loop_kind(const struct loop *);
@@ -62,7 +62,8 @@ void buf_unref(struct buf *);
 struct io_ops {
 	/* Bytes [off, off+len) of b arrived. They live until the callback returns, longer with buf_ref(). */
 	void (*received)(struct io *, struct buf *b, uint32_t off, uint32_t len);
-	/* Queued output fell to io->low_water or below, after it had been above it. */
+	/* Queued output fell to io->low_water or below, after it had been above it (with the default of 0, after every
+	 * write that left). Also when sending failed after ended(0) and the queue was dropped. */
 	void (*drained)(struct io *);
 	/* The peer ended: error 0 is an orderly end of its output, else an errno. Comes once; nothing is received
 	 * after it. Also comes while reading is stopped when the peer reset or the socket failed. */

@@ -162,4 +162,15 @@ void loop_listeners_reap(struct loop *, bool all);
 enum rc loop_epoll_init(struct loop *, struct err *e) WARN_UNUSED;
 enum rc loop_uring_init(struct loop *, struct err *e) WARN_UNUSED;
 
+/* How rings are set up; the one group of provided buffers. */
+#define LOOP_URING_FLAGS                                        \
+	(IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | \
+	    IORING_SETUP_DEFER_TASKRUN)
+#define LOOP_URING_GROUP 0
+struct io_uring;
+struct io_uring_buf_ring;
+/* 0 or a negative errno. */
+int loop_uring_register(struct io_uring *, struct io_uring_buf_ring *, unsigned entries);
+enum rc loop_uring_probe(struct err *e) WARN_UNUSED;
+
 #endif

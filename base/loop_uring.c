@@ -38,7 +38,6 @@
 #define RING_STEP 64 /* the ring grows by so many when it runs short */
 #define SLOT_BYTES 4096
 #define SLOT_CAP ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
-#define BUF_GROUP 0
 #define MSGS 64
 #define FEW 4 /* completions a turn */
 
@@ -239,7 +238,7 @@ arm_rx(struct io *io, uint8_t kind)
 	if (kind == RX_RECV) {
 		io_uring_prep_recv_multishot(sqe, io->fd, NULL, 0, 0);
 		sqe->flags |= IOSQE_BUFFER_SELECT;
-		sqe->buf_group = BUF_GROUP;
+		sqe->buf_group = LOOP_URING_GROUP;
 	} else {
 		/* Any poll also reports the end of the peer's output (POLLRDHUP); one
 		 * shot would come back for it at once, for ever. This one tells of
@@ -597,26 +596,6 @@ uring_wait(struct loop *loop, int64_t timeout_us)
 
 /* ---- start and end ---- */
 
-#define RING_FLAGS                                              \
-	(IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | \
-	    IORING_SETUP_DEFER_TASKRUN)
-#define RING_FEATS                                                                \
-	(IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_FAST_POLL | \
-	    IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP)
-
-static int
-register_buffers(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned entries)
-{
-	struct io_uring_buf_reg reg = {
-	    .ring_addr = (uint64_t)(uintptr_t)br,
-	    .ring_entries = entries,
-	    .bgid = BUF_GROUP,
-	};
-
-	io_uring_buf_ring_init(br);
-	return io_uring_register_buf_ring(ring, &reg, 0);
-}
-
 static void *
 map(size_t size)
 {
@@ -626,102 +605,6 @@ map(size_t size)
 	if (p == MAP_FAILED)
 		abort();
 	return p;
-}
-
-/* The next completion with this user_data, within a second; others are passed over. */
-static bool
-probe_await(struct io_uring *ring, uint64_t data, struct io_uring_cqe *out)
-{
-	struct __kernel_timespec ts = {.tv_sec = 1};
-	struct io_uring_cqe *cqe;
-
-	for (int i = 0; i < 8; i++) {
-		if (io_uring_submit_and_wait_timeout(ring, &cqe, 1, &ts, NULL) < 0 ||
-		    io_uring_peek_cqe(ring, &cqe) != 0)
-			return false;
-		*out = *cqe;
-		io_uring_cqe_seen(ring, cqe);
-		if (out->user_data == data)
-			return true;
-	}
-	return false;
-}
-
-/* Carries each operation out once, since a kernel may know the flags and still lack the
- * thing. Returns what is missing, or NULL. */
-static const char *
-probe_ops(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned char *page,
-    const int fds[2])
-{
-	struct io_uring_cqe cqe;
-	struct io_uring_sqe *sqe;
-
-	io_uring_buf_ring_add(br, page, 64, 0, 1, 0);
-	io_uring_buf_ring_advance(br, 1);
-	sqe = io_uring_get_sqe(ring);
-	io_uring_prep_recv_multishot(sqe, fds[0], NULL, 0, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = BUF_GROUP;
-	sqe->user_data = 1;
-	if (io_uring_submit(ring) != 1)
-		return "submission";
-	sqe = io_uring_get_sqe(ring);
-	io_uring_prep_send(sqe, fds[1], "x", 1, MSG_NOSIGNAL);
-	sqe->user_data = 2;
-	if (!probe_await(ring, 2, &cqe) || cqe.res != 1)
-		return "send";
-	if (!probe_await(ring, 1, &cqe) || cqe.res != 1 || page[0] != 'x' ||
-	    !(cqe.flags & IORING_CQE_F_BUFFER) || !(cqe.flags & IORING_CQE_F_MORE))
-		return "multishot receive";
-	sqe = io_uring_get_sqe(ring);
-	io_uring_prep_cancel64(sqe, 1, 0);
-	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = 3;
-	if (!probe_await(ring, 1, &cqe) || cqe.res != -ECANCELED)
-		return "cancelling";
-	sqe = io_uring_get_sqe(ring);
-	io_uring_prep_poll_multishot(sqe, fds[0], POLLERR | POLLHUP);
-	sqe->user_data = 4;
-	(void)shutdown(fds[1], SHUT_RDWR);
-	if (!probe_await(ring, 4, &cqe) || !(cqe.res & POLLHUP))
-		return "poll";
-	return NULL;
-}
-
-static enum rc
-probe(struct err *e)
-{
-	struct io_uring_params params = {.flags = RING_FLAGS};
-	struct io_uring ring;
-	const char *missing = NULL;
-	unsigned char *page;
-	int fds[2] = {-1, -1};
-	int rc = io_uring_queue_init_params(8, &ring, &params);
-
-	if (rc < 0)
-		return err_set(
-		    e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
-	page = map(8192);
-	if ((params.features & RING_FEATS) != RING_FEATS)
-		missing = "features (of Linux 5.17)";
-	else if (register_buffers(&ring, (struct io_uring_buf_ring *)(void *)page, 2) < 0)
-		missing = "ring of provided buffers (Linux 5.19)";
-	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) <
-		 0)
-		missing = "socket pair";
-	else
-		missing = probe_ops(
-		    &ring, (struct io_uring_buf_ring *)(void *)page, page + 4096, fds);
-	io_uring_queue_exit(&ring);
-	if (fds[0] >= 0) {
-		(void)close(fds[0]);
-		(void)close(fds[1]);
-	}
-	(void)munmap(page, 8192);
-	if (missing != NULL)
-		return err_set(
-		    e, "0A000", BLAST_SESSION, "io_uring without working %s", missing);
-	return RC_OK;
 }
 
 #define BUF_RING_BYTES (RING_BUFS * sizeof(struct io_uring_buf))
@@ -755,13 +638,13 @@ loop_uring_init(struct loop *loop, struct err *e)
 	/* Disabled at first, so that the thread that runs the loop is the one that may
 	 * submit. */
 	struct io_uring_params params = {
-	    .flags = RING_FLAGS | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
+	    .flags = LOOP_URING_FLAGS | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE,
 	    .cq_entries = CQ_ENTRIES,
 	};
 	struct uring_loop *u;
 	int rc;
 
-	if (probe(e) != RC_OK)
+	if (loop_uring_probe(e) != RC_OK)
 		return RC_ERR;
 	u = calloc(1, sizeof *u);
 	if (u == NULL)
@@ -773,7 +656,7 @@ loop_uring_init(struct loop *loop, struct err *e)
 		    e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
 	}
 	u->buf_ring = map(BUF_RING_BYTES);
-	rc = register_buffers(&u->ring, u->buf_ring, RING_BUFS);
+	rc = loop_uring_register(&u->ring, u->buf_ring, RING_BUFS);
 	if (rc < 0) {
 		io_uring_queue_exit(&u->ring);
 		(void)munmap(u->buf_ring, BUF_RING_BYTES);
