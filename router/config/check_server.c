@@ -129,7 +129,7 @@ fill_params(
 	put(ps, "sslkey", s->sslkey);
 	put(ps, "options", s->options);
 	put(ps, "gssencmode", "disable");
-	put(ps, "passfile", "/dev/null");
+	put(ps, "passfile", "/dev/null/none");
 	put(ps, "application_name", "weir check");
 	put(ps, "connect_timeout",
 	    arena_printf(&c->arena, "%d", seconds < 2 ? 2 : (int)seconds));

@@ -212,7 +212,7 @@ maps(void **state)
 	assert_true(told(true, 5, "the columns of public.orders are not those"));
 	assert_true(told(false, 4, "nondeterministic collation"));
 	assert_true(told(true, 4, "max_prepared_transactions is 0"));
-	assert_int_equal(report.n_errors, 4);
+	assert_int_equal(report.n_errors, 3);
 	sql("s2", "DROP TABLE countries");
 	check(sharded);
 	assert_true(told(false, 5, "there is no table public.countries"));
