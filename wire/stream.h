@@ -34,7 +34,8 @@ struct stream {
  * must be memory BIOs) or NULL. Reading starts with stream_read_start(). */
 void stream_open(struct stream *, struct loop *, int fd, const struct stream_ops *, SSL *ssl);
 /* Server side of a handshake, after 'S' was answered (or on direct TLS). `early` are bytes already received that
- * belong to the handshake (direct TLS only; else pass len 0). Takes the SSL over. Reading must be on. */
+ * belong to the handshake (direct TLS only; else pass len 0). Takes the SSL over. Reading must be on. What is written
+ * before `secured` is dropped. */
 void stream_tls_accept(struct stream *, SSL *ssl, const void *early, size_t len);
 bool stream_is_tls(const struct stream *);
 /* NULL when plain. For channel binding, SHOW and certificates. */
