@@ -146,7 +146,8 @@ host all all 127.0.0.1/32 scram-sha-256
 class Weir:
     """A Weir process: its configuration, life and log."""
 
-    def __init__(self, fleet, name="weir", databases=None, extra="", hba=HBA, event_loop=EVENT_LOOP, workers=WORKERS):
+    def __init__(self, fleet, name="weir", databases=None, extra="", hba=HBA, auth="", event_loop=EVENT_LOOP,
+                 workers=WORKERS):
         self.fleet, self.name = fleet, name
         self.dir = os.path.join(WORK, name)
         os.makedirs(self.dir, exist_ok=True)
@@ -155,7 +156,7 @@ class Weir:
         self.conf = os.path.join(self.dir, "weir.conf")
         self.log = os.path.join(self.dir, "weir.log")
         self.sanitizer = os.path.join(self.dir, "sanitizer")
-        self.extra, self.hba, self.event_loop, self.workers = extra, hba, event_loop, workers
+        self.extra, self.hba, self.auth, self.event_loop, self.workers = extra, hba, auth, event_loop, workers
         self.databases = databases if databases is not None else standard_databases(fleet)
         self.process = None
         for old in glob.glob(self.sanitizer + ".*") + [self.log]:
@@ -177,7 +178,7 @@ listen = { address = "127.0.0.1"; port = %d;
   tls = { mode = "prefer"; cert = "%s/server.crt"; key = "%s/server.key"; ca = "%s/ca.crt"; }; };
 workers = %d;
 event_loop = "%s";
-auth = { type = "hba"; users_file = "users.txt"; hba_file = "hba.conf"; };
+auth = { type = "hba"; users_file = "users.txt"; hba_file = "hba.conf"; %s };
 server_tls = { mode = "prefer"; cert = "%s/client-cert_user.crt"; key = "%s/client-cert_user.key"; };
 admin_users = ( "postgres" );
 stats_users = ( "weir" );
@@ -187,8 +188,8 @@ server_login_retry = "200ms";
 databases = (
 %s
 );
-""" % (self.port, tls, tls, tls, self.workers, self.event_loop, tls, tls, self.metrics_port, self.extra,
-       ",\n".join(self.databases)))
+""" % (self.port, tls, tls, tls, self.workers, self.event_loop, self.auth, tls, tls,
+       self.metrics_port, self.extra, ",\n".join(self.databases)))
 
     def environment(self):
         env = dict(os.environ)
