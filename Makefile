@@ -25,7 +25,7 @@ endif
 WERROR := $(if $(CI),-Werror)
 INC := -I. -I$(B)/gen -I/usr/include/postgresql
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' $(WARN) $(WERROR) $(CFLAGS_$(MODE)) $(INC) $(CFLAGS)
-LIBS := -lpg_query -lprotobuf-c -lxxhash -lpq -lconfig -luring -lssl -lcrypto -lidn -lmicrohttpd -ljansson -lresolv -lpthread -lm
+LIBS := -lidn -lpg_query -lprotobuf-c -lxxhash -lpq -lconfig -luring -lssl -lcrypto -lidn -lmicrohttpd -ljansson -lresolv -lpthread -lm
 export VERSION
 
 # ---- objects: one archive a folder, in the order of the layers (the linker reads them from the top down) ----
@@ -43,7 +43,8 @@ all: weir
 weir: $(B)/weir
 	@ln -sf $(B)/weir weir
 
-$(B)/weir: $(B)/router/main.o $(ALL_LIBS)
+TOP_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard router/*.c))
+$(B)/weir: $(TOP_OBJ) $(ALL_LIBS)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(MODE)) -o $@ $^ $(LIBS)
 
 define FOLDER_RULE

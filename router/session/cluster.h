@@ -24,6 +24,7 @@ struct cluster {
 	atomic_int refs;
 	struct config *config;       /* holds a reference */
 	const struct db_conf *conf;  /* in config */
+	struct db_conf *own_conf;    /* of the admin console's; heap */
 	char *name;                  /* the database's name (a wildcard's: what the client asked for) */
 	struct cluster_shard *shards;
 	int n_shards;
@@ -31,7 +32,7 @@ struct cluster {
 	atomic_bool paused, disabled;
 	/* Schema knowledge; replaced by the schema loader. */
 	pthread_mutex_t lock;
-	const struct schema *schema; /* under lock */
+	struct schema *schema;       /* under lock */
 	atomic_uint schema_gen;      /* counts replacements; 0: none yet */
 	_Atomic uint64_t schema_wanted; /* counts requests (DDL went through) */
 };

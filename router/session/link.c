@@ -106,6 +106,7 @@ link_pop(struct link *l)
 	struct reply *r = link_nth(l, 0);
 
 	free(r->text);
+	free(r->undo_name);
 	l->syncs -= ends_cycle(r);
 	l->ring_head = (l->ring_head + 1) & (l->ring_cap - 1);
 	l->ring_len--;
@@ -117,6 +118,7 @@ link_pop_tail(struct link *l)
 	struct reply *r = link_tail(l);
 
 	free(r->text);
+	free(r->undo_name);
 	l->syncs -= ends_cycle(r);
 	l->ring_len--;
 }

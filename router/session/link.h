@@ -36,7 +36,8 @@ struct reply {
 	bool undo_close : 1;     /* client's name was removed: put back if this is discarded */
 	uint64_t prepared_id;    /* PARSE, CLOSE: the statement on the server; 0: none or unnamed */
 	struct prepared *prepared; /* PARSE, CLOSE with undo; EXECUTE: what runs (session's reference) */
-	char *text;              /* undo: the client's name; LOCAL: the bytes; heap */
+	char *undo_name;         /* the client's name; heap */
+	char *text;              /* LOCAL: the bytes; heap */
 	uint32_t len;            /* of text */
 	uint32_t done;           /* QUERY: statements completed */
 };

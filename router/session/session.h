@@ -44,6 +44,8 @@ enum target { TARGET_AUTO, TARGET_PRIMARY, TARGET_REPLICA };
 #define OUTPUT_HIGH (128 * 1024) /* bytes queued to one side above which the other is not read */
 #define OUTPUT_LOW  (32 * 1024)
 
+struct lookup;
+
 struct tokens { /* read-your-writes, per shard */
 	int n, cap;
 	struct shard_token {
@@ -82,6 +84,7 @@ struct chunk {
 
 /* What a session needs only while it does something. */
 struct exec {
+	struct session *session;
 	struct arena arena;           /* until the end of the cycle (Sync, or the answer to Query) */
 	struct chunk *chunk, *chunk_last; /* input not worked through yet; the reader stands in the first */
 	bool fed;                     /* the reader has been fed `chunk` */
@@ -96,10 +99,12 @@ struct exec {
 	struct plan_param *params;    /* of the Bind being worked on; in arena */
 	int n_params;
 	struct prepared *prepared;    /* of the Bind being worked on; borrowed from names or unnamed */
+	struct prepared *rollback;    /* a reference: what runs when COMMIT ends a transaction that Weir refused */
 
 	/* ---- the current cycle ---- */
 	struct shape *shape;          /* of the Query under way; a reference */
-	struct prepared **sql_prepared; /* of the statements of that Query: what EXECUTE runs or PREPARE makes; in arena; references */
+	struct prepared *sql_prepared; /* what that Query's EXECUTE runs or its PREPARE makes; a reference */
+	char *sql_text;               /* that Query as it goes to the server, where names were rewritten; in arena */
 	bool failed;                  /* an error was reported in this cycle */
 	bool discard;                 /* extended: drop messages up to Sync */
 	bool refused;                 /* the error was Weir's own, and the server does not know of it */
@@ -113,7 +118,8 @@ struct exec {
 	int shard;                    /* of session->server; SHARD_NONE without one */
 	struct backend *backend;      /* of session->server; borrowed */
 	bool on_replica;
-	char *begin;                  /* a BEGIN that was answered but is on no server yet; heap */
+	char *begin;                  /* the BEGIN of this transaction, answered by Weir; heap */
+	bool begun;                   /* it has been sent to the server */
 	char **log;                   /* statements that were run since BEGIN and can be run again elsewhere; heap */
 	int n_log, cap_log;
 	bool firm;                    /* something ran that cannot be run again: the transaction stays on its shard */
@@ -128,6 +134,18 @@ struct exec {
 	char *retry;                  /* a Query sent to a replica, until its answer begins; heap */
 	uint32_t retry_len;
 	int bad_server_tries;
+	bool retrying;                /* its answer was a conflict with recovery: it goes to the primary */
+	bool gave_up;                 /* the wait for a replica or a primary timed out */
+	bool schema_changed;
+	int replays;                  /* checked answers still to come (BLOCK_REPLAY) */
+	char *replay_error;           /* body of an ErrorResponse to one of them; heap */
+	size_t replay_error_len;
+	void (*move_resume)(struct session *); /* what goes on once a transaction has left its first shard */
+	char *last_words;             /* body of an ErrorResponse that nothing had asked for; heap */
+	size_t last_words_len;
+	struct plan ddl_plan;
+	int ddl_shard;                /* DDL over shards: the one it runs on now; SHARD_NONE: no such thing */
+	struct lookup *lookup;        /* the one under way; told to forget us when the session goes */
 };
 
 struct session {
@@ -180,8 +198,15 @@ uint32_t session_pid(const struct session *);
 struct session *worker_find_session(struct worker *, uint64_t id);
 void session_start_timer(struct session *);
 
+void session_lost_server(struct session *, int error);
+void session_drained(struct session *);
+void session_keep_last_words(struct session *, const struct read_msg *);
+void session_kill(struct session *, const char *sqlstate, const char *why); /* admin, shutdown */
+
 /* ---- startup.c, auth.c ---- */
 void session_startup_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
+void session_login_begin(struct session *);
+void session_login_end(struct session *);                /* frees what the login needed */
 void session_login_changed(struct session *);            /* looked-up things arrived */
 
 /* ---- client.c: the client's messages ---- */
@@ -203,21 +228,58 @@ void extended_message(struct session *);
 void extended_flush_pending(struct session *);
 void extended_reset(struct session *);                   /* end of cycle, end of transaction: portals, pending */
 void extended_undo(struct session *, struct reply *);
+void extended_settle_pending(struct session *);
+void extended_drop_pending(struct session *); /* and takes back what they did */
+struct prepared *session_prepare(struct session *, struct slice text, const uint32_t *oids, int n_oids,
+    struct slice sql_types, bool by_sql);
+void session_env(const struct session *, struct sql_env *);
+
+/* ---- sqlprep.c: PREPARE, EXECUTE and DEALLOCATE as SQL ---- */
+/* Rewrites the names in x->sql_text when the Query is one of them. */
+enum rc sqlprep_rewrite(struct session *, struct slice sql, struct err *) WARN_UNUSED;
+/* Sees that the statement is on the server. False: nothing must be sent, the server has it (PREPARE). */
+bool sqlprep_ensure(struct session *);
+void sqlprep_inject(struct session *, struct prepared *);
+void sqlprep_forget(struct exec *);
+
+/* "SELECT set_config(…)" for a setting; heap. */
+char *session_set_config_sql(const char *name, struct slice value);
+/* The value in a "SET x TO value", or NULL. */
+const char *session_set_value(const char *sql);
+/* A setting's name, quoted part by part where needed; lives until the next call in this thread. */
+const char *session_quote_setting(const char *name);
+
+/* ---- lookup.c, ddl.c ---- */
+void lookup_forget(struct lookup *);
+/* Looks x->plan's directory key up, then calls resume. */
+void lookup_start(struct session *, void (*resume)(struct session *));
+/* The Query goes to every shard of x->plan, one after the other. */
+void ddl_start(struct session *);
+void ddl_failed(struct session *, struct err *);
 
 /* ---- target.c: the server for a statement ---- */
+struct shape *session_shape(struct session *, struct slice sql, struct sql_consts *);
+/* Plans statement i of a shape; settings of the session (weir.shard) win. */
+enum rc session_plan(struct session *, struct shape *, int i, struct plan_ctx *, struct plan *, struct err *) WARN_UNUSED;
+/* Something of the current statement went to the server. */
+void session_sent(struct session *, const struct plan *, const struct sql_stmts *);
+bool session_one_shard(const struct session *);
 /* RC_OK: session->server is there and has all settings. RC_AGAIN: blocked; resume is called. RC_ERR: refused. */
 enum rc session_need_server(struct session *, const struct plan *, void (*resume)(struct session *), struct err *) WARN_UNUSED;
 void session_plan_ctx(struct session *, struct plan_ctx *);
 void session_release_server(struct session *);
 void session_drop_server(struct session *, bool polite);
 void session_health_changed(struct session *);
-void session_lost_server(struct session *, int error);
+void session_wait_timeout(struct timer *);
+void session_park(struct session *, enum block, uint64_t timeout_us);
+void session_unpark(struct session *);
 extern const struct server_owner_ops session_server_ops;
 
 /* ---- replay.c ---- */
 /* Applies settings and a deferred BEGIN. RC_OK: nothing to wait for. RC_AGAIN: blocked (BLOCK_REPLAY). */
 enum rc session_replay(struct session *);
 void session_replay_done(struct session *, const char *error_body, size_t len);
+void session_report_params(struct session *);
 
 /* ---- relay.c: the server's messages ---- */
 void session_server_bytes(struct server *, struct buf *, uint32_t off, uint32_t len);
@@ -225,9 +287,14 @@ void session_server_bytes(struct server *, struct buf *, uint32_t off, uint32_t 
 /* ---- effects.c: what statements do to the session ---- */
 void effects_apply(struct session *, const struct sql_stmt *, struct prepared *, struct slice tag);
 void effects_cycle_end(struct session *, char status);
-void effects_reset_vars(struct session *);
-bool effects_any(const struct sql_stmts *);
+/* Is this what a failed transaction still takes? */
+bool effects_ends_failed(const struct sql_stmts *);
+/* May it run again on another server of the same transaction (SET LOCAL, SAVEPOINT, SHOW)? */
+bool effects_tentative(const struct sql_stmts *);
+void effects_transaction_over(struct session *, bool committed);
+void effects_log(struct exec *, struct slice sql);
 void savepoints_clear(struct exec *);
+bool savepoint_exists(const struct exec *, const char *name);
 void session_set_var(struct session *, const char *name, const char *sql);
 
 /* ---- local.c: statements that Weir answers itself ---- */
@@ -237,11 +304,14 @@ enum rc local_statement(struct session *, struct sql_stmts *, int i, struct msgb
 bool local_is(struct session *, const struct sql_stmts *, int i);
 void local_describe(struct session *, const struct sql_stmt *, struct msgbuf *out);
 
+enum rc session_setting(struct session *, const char *name, struct slice value, struct err *) WARN_UNUSED;
+
 /* ---- tokens.c: read your writes ---- */
 void tokens_wrote(struct session *, int shard);
 const struct read_token *tokens_get(struct session *, int shard);
 enum rc tokens_parse(struct session *, struct slice text, struct err *) WARN_UNUSED;
 /* RC_AGAIN: an LSN is not known yet. */
+void tokens_wait(struct session *, void (*again)(struct session *));
 enum rc tokens_print(struct session *, struct arena *, const char **text) WARN_UNUSED;
 
 /* ---- cancel.c ---- */

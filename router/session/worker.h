@@ -9,11 +9,13 @@
 #include "base/loop.h"
 #include "base/metric.h"
 #include "base/slab.h"
+#include "pool/dialer.h"
 #include "pool/pool.h"
 #include "router/plan/plan.h"
 #include "router/session/cluster.h"
 #include "router/session/prepared.h"
 #include "router/session/varset.h"
+#include "wire/msg.h"
 
 struct health;
 struct session;
@@ -24,7 +26,7 @@ struct dbview {
 	struct list node;
 	int refs;
 	struct cluster *cluster;
-	const struct schema *schema; /* a reference */
+	struct schema *schema;       /* a reference */
 	unsigned schema_gen;
 	struct list logins;          /* struct login_params: what servers report for a start-up set */
 	struct dbstats *stats;
@@ -94,15 +96,22 @@ struct proc {
 
 struct admin_ops {
 	/* One command; answers by appending whole messages to out, without ReadyForQuery, and RC_OK; or RC_AGAIN: it will call
-	 * session_admin_done() later, in the session's worker; or RC_ERR. describe_only: only RowDescription is wanted. */
-	enum rc (*command)(struct session *, struct slice sql, struct msgbuf *out, struct err *);
+	 * session_admin_done() later, in the session's worker; or RC_ERR. with_columns: RowDescription comes first. */
+	enum rc (*command)(struct session *, struct slice sql, bool with_columns, struct msgbuf *out, struct err *);
+	/* RowDescription or NoData of a command. */
+	void (*describe)(struct session *, struct slice sql, struct msgbuf *out);
 };
 
+/* The fields that depend on nothing; the others are set by who makes it. */
+void worker_init(struct worker *);
 void worker_start(struct worker *);
 /* In the worker's thread. */
 struct dbview *worker_view(struct worker *, struct slice database);
 struct dbview *worker_view_of(struct worker *, struct cluster *);
+/* Of the admin console: a database without shards. */
+struct dbview *worker_admin_view(struct worker *);
 void worker_view_unref(struct dbview *);
+void login_params_clear(struct dbview *); /* startup.c */
 const struct schema *dbview_schema(struct dbview *);
 struct identity *worker_identity(struct worker *, struct dbview *, struct slice user, const struct pool_login *);
 void identity_unref(struct identity *);

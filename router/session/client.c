@@ -1,0 +1,366 @@
+/* The client's messages, in order. Input comes in chunks that are kept by reference; the reader stands in the first one. While the session is
+ * blocked nothing is read: the chunk stays, the rest waits in the kernel. */
+#include "router/session/session.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#define BIG_MESSAGE_MAX (1u << 30)
+
+void
+session_block(struct session *s, enum block why)
+{
+	s->x->blocked = why;
+	if (why != BLOCK_NOT)
+		stream_read_stop(&s->stream);
+}
+
+static void
+drop_chunk(struct exec *x)
+{
+	struct chunk *c = x->chunk;
+
+	x->chunk = c->next;
+	x->fed = false;
+	buf_unref(c->buf);
+	free(c);
+}
+
+static void
+keep_chunk(struct exec *x, struct buf *b, uint32_t off, uint32_t len)
+{
+	struct chunk *c = malloc(sizeof *c);
+
+	if (c == NULL)
+		abort();
+	*c = (struct chunk){NULL, b, off, len};
+	buf_ref(b);
+	if (x->chunk == NULL)
+		x->chunk = c;
+	else
+		x->chunk_last->next = c;
+	x->chunk_last = c;
+}
+
+void
+session_bytes(struct session *s, struct buf *b, uint32_t off, uint32_t len)
+{
+	struct exec *x = session_exec(s);
+
+	keep_chunk(x, b, off, len);
+	s->request_us = loop_now_us(s->w->loop);
+	session_run(s);
+}
+
+/* ---- COPY data from the client ---- */
+
+static bool
+copy_from_client(struct session *s)
+{
+	return s->server != NULL && link_of(s->server)->copy_in;
+}
+
+/* CopyData, CopyDone, CopyFail: to the server while it takes them; else they are left over from a COPY that failed, and are
+ * dropped as PostgreSQL does. */
+static void
+copy_message(struct session *s, const struct read_msg *m)
+{
+	struct exec *x = s->x;
+
+	if (!copy_from_client(s))
+		return;
+	if (m->in_chunk)
+		stream_write_buf(&s->server->stream, x->chunk->buf,
+		    (uint32_t)((const unsigned char *)m->raw.ptr - x->chunk->buf->data),
+		    (uint32_t)m->raw.len);
+	else
+		stream_write(&s->server->stream, m->raw.ptr, m->raw.len);
+	if (m->type != 'd' && m->last) {
+		link_of(s->server)->copy_in = false;
+		if (link_head(link_of(s->server))->type == REPLY_QUERY)
+			session_block(s, BLOCK_REPLIES);
+	}
+	if (stream_queued(&s->server->stream) > OUTPUT_HIGH)
+		session_block(s, BLOCK_OUTPUT);
+}
+
+/* ---- dispatch ---- */
+
+static void
+protocol_error(struct session *s, const char *what, int value)
+{
+	struct err e;
+
+	(void)err_set(&e, "08P01", BLAST_SESSION, "%s %d", what, value);
+	session_fatal(s, &e);
+}
+
+static void
+function_call(struct session *s)
+{
+	struct err e;
+
+	(void)err_set(&e, "0A000", BLAST_STMT, "the function call message is not supported");
+	err_hint(&e, "Call the function with SELECT.");
+	session_error(s, &e);
+	if (s->x->discard) /* amid extended messages: PostgreSQL reads on to Sync too */
+		return;
+}
+
+static bool
+extended_type(char type)
+{
+	return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C' ||
+	       type == 'H' || type == 'S';
+}
+
+static void
+admin_message(struct session *s, struct read_msg *m);
+
+static void
+message(struct session *s)
+{
+	struct read_msg *m = &s->x->msg;
+
+	if (m->type == 'X') {
+		session_close(s, 0);
+		return;
+	}
+	if (m->type == 'd' || m->type == 'c' || m->type == 'f') {
+		copy_message(s, m);
+		return;
+	}
+	if (copy_from_client(s) && (m->type == 'S' || m->type == 'H'))
+		return; /* the server ignores them inside COPY */
+	if (s->x->discard && m->type != 'S')
+		return;
+	if (s->admin && m->type == 'Q')
+		admin_message(s, m);
+	else if (m->type == 'Q')
+		simple_query(s);
+	else if (extended_type(m->type))
+		extended_message(s);
+	else if (m->type == 'F')
+		function_call(s);
+	else
+		protocol_error(s, "invalid frontend message type", (unsigned char)m->type);
+}
+
+/* Longer than is ever assembled. COPY data passes in pieces; a statement is refused and its bytes dropped. */
+static void
+big_message(struct session *s)
+{
+	struct exec *x = s->x;
+	struct err e;
+
+	reader_pass(&s->reader);
+	if (x->msg.type == 'd' || x->discard)
+		return;
+	if (x->msg.len > BIG_MESSAGE_MAX) {
+		protocol_error(s, "invalid message length", (int)x->msg.len);
+		return;
+	}
+	(void)err_set(&e, "54000", BLAST_STMT,
+	    "message of %u bytes is longer than max_message_buffer (%llu bytes)", x->msg.len,
+	    (unsigned long long)s->db->cluster->conf->settings.max_message_buffer_bytes);
+	err_hint(&e, "Raise max_message_buffer, or send the data by COPY or in smaller statements.");
+	if (x->msg.type != 'Q')
+		x->discard = true;
+	session_error(s, &e);
+}
+
+static size_t
+message_max(const struct session *s)
+{
+	return s->db == NULL || s->db->cluster == NULL
+	           ? 1 << 20
+	           : (size_t)s->db->cluster->conf->settings.max_message_buffer_bytes;
+}
+
+/* One unit of input. False: there is none. */
+static bool
+step(struct session *s)
+{
+	struct exec *x = s->x;
+	enum read_kind kind;
+	char type = x->msg.type;
+
+	if (!x->fed) {
+		if (x->chunk == NULL)
+			return false;
+		reader_feed(&s->reader, x->chunk->buf->data + x->chunk->off, x->chunk->len);
+		x->fed = true;
+	}
+	kind = reader_next(&s->reader, message_max(s), &x->msg);
+	switch (kind) {
+	case READ_MORE:
+		drop_chunk(x);
+		break;
+	case READ_MSG:
+		message(s);
+		break;
+	case READ_PIECE:
+		if (!x->msg.in_chunk && x->msg.raw.len >= 5)
+			type = x->msg.raw.ptr[0];
+		x->msg.type = type;
+		if (type == 'd')
+			copy_message(s, &x->msg);
+		break;
+	case READ_BIG:
+		big_message(s);
+		break;
+	case READ_BAD:
+		protocol_error(s, "invalid message length in message of type",
+		    (unsigned char)x->msg.type);
+		break;
+	}
+	return true;
+}
+
+void
+session_run(struct session *s)
+{
+	struct exec *x = s->x;
+
+	if (x == NULL || x->running || x->blocked != BLOCK_NOT)
+		return;
+	x->running = true;
+	while (s->state == SESSION_ACTIVE && s->x->blocked == BLOCK_NOT) {
+		if (stream_queued(&s->stream) > OUTPUT_HIGH)
+			session_block(s, BLOCK_OUTPUT); /* a client that does not read what it asked for */
+		else if (!step(s))
+			break;
+	}
+	if (s->x == NULL)
+		return;
+	x->running = false;
+	if (s->state == SESSION_ACTIVE && x->blocked == BLOCK_NOT) {
+		if (!io_reading(&s->stream.io))
+			stream_read_start(&s->stream);
+		session_rest(s);
+	}
+}
+
+void
+session_unblock(struct session *s)
+{
+	struct exec *x = s->x;
+	void (*resume)(struct session *) = x->resume;
+
+	x->blocked = BLOCK_NOT;
+	x->resume = NULL;
+	if (resume != NULL)
+		resume(s);
+	if (s->state == SESSION_ACTIVE && s->x != NULL)
+		session_run(s);
+}
+
+/* ---- answers ---- */
+
+void
+session_reply(struct session *s, struct msgbuf *out)
+{
+	struct link *l = s->server == NULL ? NULL : link_of(s->server);
+	struct reply *r;
+
+	if (out->len == 0)
+		return;
+	if (l == NULL || link_quiet(l)) {
+		stream_write(&s->stream, out->data, out->len);
+		return;
+	}
+	r = link_push(l, REPLY_LOCAL);
+	r->text = malloc(out->len);
+	if (r->text == NULL)
+		abort();
+	memcpy(r->text, out->data, out->len);
+	r->len = (uint32_t)out->len;
+}
+
+/* The server holds work of this cycle that it would commit at Sync: the cycle's end sends ROLLBACK first (extended.c). */
+void
+session_error(struct session *s, const struct err *e)
+{
+	struct exec *x = session_exec(s);
+	struct msgbuf *out = &x->out;
+
+	atomic_fetch_add_explicit(
+	    e->sqlstate[0] == '0' && e->sqlstate[1] == 'A' ? &s->db->stats->refused : &s->db->stats->errors, 1,
+	    memory_order_relaxed);
+	if (e->blast == BLAST_SESSION) {
+		session_fatal(s, e);
+		return;
+	}
+	msgbuf_clear(out);
+	msg_error(out, "ERROR", e);
+	x->failed = true;
+	if (s->tx == 'T') {
+		s->tx = 'E';
+		x->tx_failed = true;
+	}
+	if (extended_type(x->msg.type) && x->msg.type != 'S') {
+		extended_settle_pending(s);
+		msgbuf_clear(out);
+		msg_error(out, "ERROR", e);
+		x->discard = true;
+		x->refused = true;
+		session_reply(s, out);
+		return;
+	}
+	if (x->msg.type == 'F' && x->unsynced) {
+		x->discard = x->refused = true;
+		session_reply(s, out);
+		return;
+	}
+	x->discard = x->refused = false;
+	msg_ready(out, s->tx);
+	session_reply(s, out);
+	session_cycle_done(s);
+}
+
+/* ---- the admin console: simple protocol here, extended in extended.c ---- */
+
+void
+session_admin_done(struct session *s, struct msgbuf *out, const struct err *e)
+{
+	struct exec *x = s->x;
+
+	if (e != NULL) {
+		x->blocked = BLOCK_NOT;
+		session_error(s, e);
+	} else {
+		if (x->msg.type == 'Q')
+			msg_ready(out, 'I');
+		session_reply(s, out);
+	}
+	if (s->state == SESSION_ACTIVE && x->blocked == BLOCK_ADMIN)
+		session_unblock(s);
+	else if (s->state == SESSION_ACTIVE)
+		session_run(s);
+}
+
+static void
+admin_message(struct session *s, struct read_msg *m)
+{
+	struct exec *x = s->x;
+	struct slice sql = m->body;
+	struct msgbuf *out = &x->out;
+	struct err e;
+
+	if (sql.len > 0 && sql.ptr[sql.len - 1] == '\0')
+		sql.len--;
+	msgbuf_clear(out);
+	switch (s->w->proc->admin->command(s, sql, true, out, &e)) {
+	case RC_OK:
+		msg_ready(out, 'I');
+		session_reply(s, out);
+		break;
+	case RC_AGAIN:
+		session_block(s, BLOCK_ADMIN);
+		break;
+	case RC_ERR:
+		session_error(s, &e);
+		break;
+	}
+}

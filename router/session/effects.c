@@ -1,0 +1,347 @@
+/* What statements do to the session once they succeeded: settings, prepared statements, pins, savepoints, the transaction's end.
+ * Settings are immutable sets, so what a rollback goes back to is a pointer that was kept. */
+#include "router/session/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+session_set_var(struct session *s, const char *name, const char *sql)
+{
+	varset_assign(&s->vars, varset_with(s->vars, name, sql));
+	if (s->server != NULL) /* it is applied there too */
+		varset_assign(&link_of(s->server)->vars, varset_ref(s->vars));
+}
+
+static void
+go_back_to(struct session *s, struct varset *vars)
+{
+	varset_assign(&s->vars, varset_ref(vars));
+	if (s->server != NULL)
+		varset_assign(&link_of(s->server)->vars, varset_ref(vars));
+}
+
+/* ---- savepoints ---- */
+
+static void
+savepoint_push(struct exec *x, const char *name, struct varset *vars)
+{
+	struct savepoint *p = malloc(sizeof *p + strlen(name) + 1);
+
+	if (p == NULL)
+		abort();
+	p->next = x->savepoints;
+	p->vars = varset_ref(vars);
+	strcpy(p->name, name);
+	x->savepoints = p;
+}
+
+static void
+savepoint_pop(struct exec *x)
+{
+	struct savepoint *p = x->savepoints;
+
+	x->savepoints = p->next;
+	varset_unref(p->vars);
+	free(p);
+}
+
+void
+savepoints_clear(struct exec *x)
+{
+	while (x->savepoints != NULL)
+		savepoint_pop(x);
+}
+
+bool
+savepoint_exists(const struct exec *x, const char *name)
+{
+	for (const struct savepoint *p = x->savepoints; p != NULL; p = p->next)
+		if (strcmp(p->name, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+release_savepoint(struct exec *x, const char *name)
+{
+	bool found = false;
+
+	if (!savepoint_exists(x, name))
+		return;
+	while (!found) {
+		found = strcmp(x->savepoints->name, name) == 0;
+		savepoint_pop(x);
+	}
+}
+
+static void
+rollback_to(struct session *s, const char *name)
+{
+	struct exec *x = s->x;
+
+	if (!savepoint_exists(x, name))
+		return;
+	while (strcmp(x->savepoints->name, name) != 0)
+		savepoint_pop(x);
+	go_back_to(s, x->savepoints->vars);
+	x->tx_failed = false;
+}
+
+/* ---- the transaction ---- */
+
+void
+effects_log(struct exec *x, struct slice sql)
+{
+	if (x->n_log == x->cap_log) {
+		x->cap_log = x->cap_log == 0 ? 4 : x->cap_log * 2;
+		x->log = realloc(x->log, sizeof *x->log * (size_t)x->cap_log);
+		if (x->log == NULL)
+			abort();
+	}
+	x->log[x->n_log++] = strndup(sql.ptr, sql.len);
+}
+
+void
+effects_transaction_over(struct session *s, bool committed)
+{
+	struct exec *x = s->x;
+
+	if (committed)
+		varset_assign(&s->tx_vars, varset_ref(s->vars));
+	else if (s->vars != s->tx_vars)
+		go_back_to(s, s->tx_vars);
+	if (x == NULL)
+		return;
+	savepoints_clear(x);
+	free(x->begin);
+	x->begin = NULL;
+	while (x->n_log > 0)
+		free(x->log[--x->n_log]);
+	free(x->log);
+	x->log = NULL;
+	x->cap_log = 0;
+	x->begun = x->firm = x->tx_read_only = x->tx_failed = false;
+}
+
+/* ---- prepared statements ---- */
+
+static void
+forget_names(struct session *s)
+{
+	names_clear(&s->names);
+	prepared_unref(s->unnamed);
+	s->unnamed = NULL;
+}
+
+static void
+discard_all(struct session *s)
+{
+	forget_names(s);
+	s->pins = 0;
+	varset_assign(&s->vars, varset_ref(s->start_vars));
+	varset_assign(&s->tx_vars, varset_ref(s->start_vars));
+	s->shard_setting = SHARD_NONE;
+	s->target = TARGET_AUTO;
+	if (s->server != NULL) {
+		varset_assign(&link_of(s->server)->vars, NULL);
+		link_drop_all(link_of(s->server));
+	}
+}
+
+/* ---- settings ---- */
+
+static void
+set(struct session *s, const struct sql_stmt *stmt)
+{
+	char *sql;
+
+	if (strcmp(stmt->name, "transaction_mode") == 0 || strncmp(stmt->name, "weir.", 5) == 0)
+		return;
+	sql = strndup(stmt->text.ptr, stmt->text.len);
+	session_set_var(s, stmt->name, sql);
+	free(sql);
+}
+
+static void
+reset(struct session *s, const char *name)
+{
+	session_set_var(s, name, varset_get(s->start_vars, name));
+	if (s->server != NULL && varset_get(s->start_vars, name) != NULL)
+		varset_assign(&link_of(s->server)->vars, NULL); /* the server went to its own default */
+}
+
+static void
+set_configs(struct session *s, const struct sql_stmt *stmt)
+{
+	for (int i = 0; i < stmt->n_sets; i++) {
+		char *sql = session_set_config_sql(stmt->sets[i].name, stmt->sets[i].value);
+
+		session_set_var(s, stmt->sets[i].name, sql);
+		free(sql);
+	}
+}
+
+/* ---- one statement ---- */
+
+static void
+unlisten(struct session *s, const struct sql_stmt *stmt)
+{
+	if (stmt->name == NULL)
+		s->pins &= (uint8_t)~PIN_LISTEN;
+}
+
+static void
+begin(struct session *s, const struct sql_stmt *stmt)
+{
+	struct exec *x = s->x;
+
+	if (x->begin != NULL)
+		return;
+	x->begin = strdup("BEGIN");
+	x->begun = true;
+	x->firm = true;
+	x->tx_read_only = stmt->read_only;
+}
+
+static void
+statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepared, struct slice tag)
+{
+	switch (stmt->kind) {
+	case STMT_SET:
+		set(s, stmt);
+		break;
+	case STMT_RESET:
+		reset(s, stmt->name);
+		break;
+	case STMT_RESET_ALL:
+		varset_assign(&s->vars, varset_ref(s->start_vars));
+		if (s->server != NULL)
+			varset_assign(&link_of(s->server)->vars, NULL);
+		break;
+	case STMT_DISCARD_ALL:
+		discard_all(s);
+		break;
+	case STMT_DISCARD:
+		if (s->server != NULL && stmt->name != NULL && strcmp(stmt->name, "temp") == 0)
+			s->pins &= (uint8_t)~PIN_TEMP;
+		break;
+	case STMT_PREPARE:
+		if (prepared != NULL)
+			prepared_unref(names_put(&s->names, slice_of(stmt->name), prepared_ref(prepared)));
+		break;
+	case STMT_DEALLOCATE:
+		prepared_unref(names_put(&s->names, slice_of(stmt->name), NULL));
+		break;
+	case STMT_DEALLOCATE_ALL:
+		forget_names(s);
+		if (s->server != NULL)
+			link_drop_all(link_of(s->server));
+		break;
+	case STMT_UNLISTEN:
+		unlisten(s, stmt);
+		break;
+	case STMT_BEGIN:
+		begin(s, stmt);
+		break;
+	case STMT_COMMIT:
+	case STMT_ROLLBACK:
+		effects_transaction_over(s, slice_eq_str(tag, "COMMIT"));
+		if (stmt->chain)
+			begin(s, stmt);
+		break;
+	case STMT_PREPARE_XACT:
+		effects_transaction_over(s, slice_eq_str(tag, "PREPARE TRANSACTION"));
+		break;
+	case STMT_SAVEPOINT:
+		savepoint_push(s->x, stmt->name, s->vars);
+		break;
+	case STMT_RELEASE:
+		release_savepoint(s->x, stmt->name);
+		break;
+	case STMT_ROLLBACK_TO:
+		rollback_to(s, stmt->name);
+		break;
+	case STMT_DDL:
+		atomic_fetch_add(&s->db->cluster->schema_wanted, 1);
+		s->x->schema_changed = true;
+		break;
+	default:
+		break;
+	}
+}
+
+void
+effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *prepared, struct slice tag)
+{
+	struct exec *x = s->x;
+	bool logged = x->begin != NULL && !x->firm;
+
+	if (stmt->kind == STMT_EXECUTE && prepared != NULL && prepared->shape->stmts != NULL &&
+	    prepared->shape->stmts->n == 1)
+		stmt = &prepared->shape->stmts->v[0];
+	s->pins |= (uint8_t)stmt->pins;
+	if (stmt->n_sets > 0)
+		set_configs(s, stmt);
+	statement(s, stmt, prepared, tag);
+	if (logged && x->begin != NULL && stmt->text.len > 0 && stmt->kind != STMT_SHOW && stmt->kind != STMT_BEGIN)
+		effects_log(x, stmt->text);
+}
+
+/* ---- the end of a cycle ---- */
+
+void
+effects_cycle_end(struct session *s, char status)
+{
+	struct exec *x = s->x;
+
+	if (status == 'I') {
+		effects_transaction_over(s, !x->failed);
+		if (x->wrote)
+			tokens_wrote(s, x->shard);
+		x->wrote = false;
+		if (x->schema_changed)
+			s->w->proc->schema_wanted(s->w->proc, s->db->cluster);
+		x->schema_changed = false;
+	} else if (status == 'T') {
+		x->tx_failed = x->tx_failed && s->tx == 'E';
+	}
+}
+
+/* ---- kinds ---- */
+
+bool
+effects_ends_failed(const struct sql_stmts *stmts)
+{
+	enum stmt_kind kind;
+
+	if (stmts == NULL || stmts->n == 0)
+		return stmts != NULL;
+	kind = stmts->v[0].kind;
+	return kind == STMT_COMMIT || kind == STMT_ROLLBACK || kind == STMT_ROLLBACK_TO || kind == STMT_PREPARE_XACT;
+}
+
+static bool
+tentative(const struct sql_stmt *stmt)
+{
+	switch (stmt->kind) {
+	case STMT_SET:
+	case STMT_SET_LOCAL:
+	case STMT_SET_TRANSACTION:
+	case STMT_RESET:
+	case STMT_SHOW:
+	case STMT_SAVEPOINT:
+	case STMT_RELEASE:
+	case STMT_ROLLBACK_TO:
+	case STMT_SET_CONSTRAINTS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool
+effects_tentative(const struct sql_stmts *stmts)
+{
+	return stmts != NULL && stmts->n == 1 && tentative(&stmts->v[0]) && stmts->v[0].text.len > 0;
+}

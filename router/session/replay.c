@@ -1,0 +1,183 @@
+/* A fresh server gets what the session has set, and the BEGIN that Weir answered in its stead. Settings go in one query of their own, so that
+ * a rollback of the transaction does not undo them; nothing of the client is sent before they have succeeded. */
+#include "router/session/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static bool
+goes_last(const char *name)
+{
+	return strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0;
+}
+
+static void
+add(struct msgbuf *sql, const char *a, const char *b)
+{
+	msg_bytes(sql, a, strlen(a));
+	msg_bytes(sql, b, strlen(b));
+	msg_bytes(sql, ";", 1);
+}
+
+/* What is applied and no longer wanted; roles first, since what follows may need the login's rights. */
+static void
+add_resets(struct msgbuf *sql, const struct varset *has, const struct varset *wants, bool roles)
+{
+	for (int i = 0; has != NULL && i < has->n; i++) {
+		const char *name = has->v[i].name;
+
+		if (goes_last(name) != roles || (!roles && varset_get(wants, name) != NULL))
+			continue;
+		if (strcmp(name, "session_authorization") == 0)
+			add(sql, "RESET SESSION AUTHORIZATION", "");
+		else
+			add(sql, "RESET ", session_quote_setting(name));
+	}
+}
+
+static void
+add_sets(struct msgbuf *sql, const struct varset *has, const struct varset *wants, const char *only)
+{
+	for (int i = 0; wants != NULL && i < wants->n; i++) {
+		const char *name = wants->v[i].name, *old = varset_get(has, name);
+
+		if (only != NULL ? strcmp(name, only) != 0 : goes_last(name))
+			continue;
+		if (only != NULL || old == NULL || strcmp(old, wants->v[i].value) != 0)
+			add(sql, wants->v[i].value, "");
+	}
+}
+
+static void
+send_checked(struct session *s, struct msgbuf *sql, bool check)
+{
+	struct msgbuf *out = &s->x->out;
+	struct reply *r;
+
+	msg_bytes(sql, "", 1);
+	msgbuf_clear(out);
+	msg_query(out, sql->data);
+	stream_write(&s->server->stream, out->data, out->len);
+	r = link_push(link_of(s->server), REPLY_QUERY);
+	r->swallow = true;
+	r->check = check;
+	s->x->replays += check;
+}
+
+static void
+replay_settings(struct session *s, struct msgbuf *sql)
+{
+	struct link *l = link_of(s->server);
+
+	if (l->vars == s->vars)
+		return;
+	msgbuf_clear(sql);
+	add_resets(sql, l->vars, s->vars, true);
+	add_resets(sql, l->vars, s->vars, false);
+	add_sets(sql, l->vars, s->vars, NULL);
+	add_sets(sql, l->vars, s->vars, "session_authorization");
+	add_sets(sql, l->vars, s->vars, "role");
+	varset_assign(&l->vars, varset_ref(s->vars));
+	if (sql->len > 0)
+		send_checked(s, sql, true);
+}
+
+static bool
+plain_begin(const char *begin)
+{
+	return strcasecmp(begin, "begin") == 0 || strcasecmp(begin, "start transaction") == 0;
+}
+
+static void
+replay_begin(struct session *s, struct msgbuf *sql)
+{
+	struct exec *x = s->x;
+
+	if (x->begin == NULL || x->begun)
+		return;
+	msgbuf_clear(sql);
+	add(sql, x->begin, "");
+	for (int i = 0; i < x->n_log; i++)
+		add(sql, x->log[i], "");
+	x->begun = true;
+	/* A bare BEGIN fails only with its connection: no need to wait for it. */
+	send_checked(s, sql, !plain_begin(x->begin) || x->n_log > 0);
+}
+
+/* The client is told what the server reports otherwise than its last one did. */
+void
+session_report_params(struct session *s)
+{
+	struct link *l = link_of(s->server);
+	struct msgbuf *out = &s->x->out;
+
+	if (l->params == s->params)
+		return;
+	msgbuf_clear(out);
+	for (int i = 0; l->params != NULL && i < l->params->n; i++) {
+		const struct var *v = &l->params->v[i];
+		const char *told = varset_get(s->params, v->name);
+
+		if (told == NULL || strcmp(told, v->value) != 0)
+			msg_parameter_status(out, v->name, v->value);
+	}
+	varset_assign(&s->params, varset_ref(l->params));
+	if (out->len > 0)
+		stream_write(&s->stream, out->data, out->len);
+}
+
+enum rc
+session_replay(struct session *s)
+{
+	struct exec *x = s->x;
+	struct msgbuf sql;
+
+	x->replays = 0;
+	msgbuf_init(&sql);
+	replay_settings(s, &sql);
+	replay_begin(s, &sql);
+	msgbuf_fini(&sql);
+	if (x->replays == 0) {
+		session_report_params(s);
+		return RC_OK;
+	}
+	session_block(s, BLOCK_REPLAY);
+	return RC_AGAIN;
+}
+
+/* One checked answer came in; error_body is its ErrorResponse's, or NULL. */
+void
+session_replay_done(struct session *s, const char *error_body, size_t len)
+{
+	struct exec *x = s->x;
+	struct msgbuf *out = &x->out;
+	struct err e;
+
+	if (error_body == NULL) {
+		if (--x->replays > 0)
+			return;
+		session_report_params(s);
+		session_unblock(s);
+		return;
+	}
+	/* The session cannot have what it asked for on this server; the server's own words say why. */
+	x->resume = NULL;
+	x->blocked = BLOCK_NOT;
+	session_drop_server(s, true);
+	msgbuf_clear(out);
+	(void)err_set(&e, "XX000", BLAST_STMT, "%.*s",
+	    (int)msg_error_field((struct slice){error_body, len}, 'M').len,
+	    msg_error_field((struct slice){error_body, len}, 'M').ptr);
+	memcpy(e.sqlstate, msg_error_field((struct slice){error_body, len}, 'C').len == 5
+	                       ? msg_error_field((struct slice){error_body, len}, 'C').ptr
+	                       : "XX000", 5);
+	if (x->ddl_shard != SHARD_NONE)
+		ddl_failed(s, &e);
+	else
+		err_hint(&e, "A setting of this session, or its BEGIN, could not be applied to the server: RESET it.");
+	session_error(s, &e);
+	if (s->state == SESSION_ACTIVE && s->x != NULL)
+		session_run(s);
+}

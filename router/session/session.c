@@ -1,0 +1,570 @@
+#include "router/session/session.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+#define LINGER_MS 5000
+
+/* ---- states ---- */
+
+static const char *const state_names[SESSION_STATES] = {
+    "STARTUP", "AUTH", "LOGIN", "IDLE", "ACTIVE", "RAW", "CLOSING"};
+
+static const bool legal[SESSION_STATES][SESSION_STATES] = {
+#define MOVE(from, to, by) [SESSION_##from][SESSION_##to] = true,
+#include "router/session/session_state.def"
+#undef MOVE
+};
+
+const char *
+block_name(enum block b)
+{
+	static const char *const names[] = {"", "replies", "directory look-up", "no primary", "read your writes",
+	    "server", "settings", "output", "admin", "lsn", "auth query"};
+
+	return names[b];
+}
+
+void
+session_set_state(struct session *s, enum session_state to)
+{
+	if (!legal[s->state][to]) {
+		log_line(LOG_ERROR, "illegal move of a session", "from", state_names[s->state], "to", state_names[to],
+		    "before", state_names[s->moves[0]], "session", LOG_NUM(s->id), NULL);
+#ifdef WEIR_DEBUG
+		abort();
+#endif
+		if (s->state == SESSION_CLOSING)
+			return;
+		s->state = SESSION_CLOSING;
+		stream_close(&s->stream, 0);
+		return;
+	}
+	memmove(s->moves + 1, s->moves, sizeof s->moves - 1);
+	s->moves[0] = s->state;
+	s->state = (uint8_t)to;
+}
+
+/* ---- who ---- */
+
+const char *
+session_user(const struct session *s)
+{
+	return s->identity == NULL ? NULL : s->identity->user;
+}
+
+const char *
+session_database(const struct session *s)
+{
+	return s->db == NULL ? NULL : s->db->cluster->name;
+}
+
+void
+session_log(struct session *s, int level, const char *message, const struct err *e)
+{
+	if (!log_enabled(level))
+		return;
+	log_line(level, message, "session", LOG_NUM(s->id), "user", session_user(s), "database", session_database(s),
+	    "shard", s->x != NULL && s->x->shard >= 0 && s->db != NULL ? s->db->cluster->shards[s->x->shard].name : NULL,
+	    "state", state_names[s->state], "sqlstate", e == NULL ? NULL : e->sqlstate, "error",
+	    e == NULL ? NULL : e->msg, NULL);
+}
+
+uint32_t
+session_pid(const struct session *s)
+{
+	return (uint32_t)s->id;
+}
+
+/* Made from the id by a keyed hash, so that it need not be kept. */
+void
+session_cancel_key(const struct session *s, unsigned char *key, size_t len)
+{
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned n = sizeof mac;
+
+	HMAC(EVP_sha256(), s->w->proc->secret, sizeof s->w->proc->secret, (const unsigned char *)&s->id, sizeof s->id, mac, &n);
+	memcpy(key, mac, len < n ? len : n);
+}
+
+struct session *
+worker_find_session(struct worker *w, uint64_t id)
+{
+	LIST_FOREACH(it, &w->sessions) {
+		struct session *s = LIST_ENTRY(it, struct session, node);
+
+		if (s->id == id)
+			return s;
+	}
+	return NULL;
+}
+
+/* ---- what is needed only while something is under way ---- */
+
+struct exec *
+session_exec(struct session *s)
+{
+	struct exec *x = s->x;
+
+	if (x != NULL)
+		return x;
+	if (s->state == SESSION_IDLE)
+		session_set_state(s, SESSION_ACTIVE);
+	timer_stop(&s->timer);
+	s->x = x = slab_alloc(&s->w->exec_slab);
+	x->session = s;
+	x->shard = SHARD_NONE;
+	x->ddl_shard = SHARD_NONE;
+	arena_init(&x->arena);
+	list_init(&x->portals);
+	list_init(&x->parked);
+	list_init(&x->waiter.node);
+	timer_init(&x->wait_timer, session_wait_timeout);
+	msgbuf_init(&x->out);
+	return x;
+}
+
+static void
+drop_chunks(struct exec *x)
+{
+	while (x->chunk != NULL) {
+		struct chunk *c = x->chunk;
+
+		x->chunk = c->next;
+		buf_unref(c->buf);
+		free(c);
+	}
+}
+
+static void
+end_cycle(struct session *s)
+{
+	struct exec *x = s->x;
+
+	arena_reset(&x->arena);
+	if (x->shape != NULL)
+		shape_unref(x->shape);
+	x->shape = NULL;
+	sqlprep_forget(x);
+	x->sql_text = NULL;
+	prepared_unref(x->rollback);
+	x->rollback = NULL;
+	x->failed = x->sent_to_client = x->gave_up = false;
+	x->started_us = 0;
+	free(x->retry);
+	x->retry = NULL;
+	x->ddl_shard = SHARD_NONE;
+}
+
+static void
+free_exec(struct session *s)
+{
+	struct exec *x = s->x;
+
+	session_unpark(s);
+	pool_cancel_wait(&x->waiter);
+	if (x->lookup != NULL)
+		lookup_forget(x->lookup);
+	drop_chunks(x);
+	extended_reset(s);
+	end_cycle(s);
+	effects_transaction_over(s, true);
+	free(x->pending);
+	free(x->replay_error);
+	free(x->last_words);
+	msgbuf_fini(&x->out);
+	s->x = NULL;
+	slab_free(&s->w->exec_slab, x);
+}
+
+void
+session_rest(struct session *s)
+{
+	struct exec *x = s->x;
+
+	if (x == NULL || x->running || s->server != NULL || s->tx != 'I' || x->n_pending > 0 || x->discard ||
+	    x->unsynced || x->chunk != NULL || !list_empty(&x->portals) || s->reader.pass > 0 || x->begin != NULL) {
+		session_start_timer(s);
+		return;
+	}
+	free_exec(s);
+	session_set_state(s, SESSION_IDLE);
+	if (s->w->proc != NULL && atomic_load_explicit(&s->w->draining, memory_order_relaxed)) {
+		session_kill(s, "57P01", "terminating connection due to administrator command");
+		return;
+	}
+	session_start_timer(s);
+}
+
+/* After ReadyForQuery: what the cycle held is given back; the server too, unless the transaction or a pin holds it. */
+void
+session_cycle_done(struct session *s)
+{
+	struct exec *x = s->x;
+	struct dbstats *st = s->db == NULL ? NULL : s->db->stats;
+
+	if (x->started_us != 0 && st != NULL) {
+		uint64_t took = loop_now_us(s->w->loop) - x->started_us;
+
+		atomic_fetch_add_explicit(&st->queries, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&st->query_us, took, memory_order_relaxed);
+		histogram_record(st->query_hist, took);
+	}
+	if (s->tx == 'I') {
+		extended_reset(s);
+		if (st != NULL && x->started_us != 0)
+			atomic_fetch_add_explicit(&st->xacts, 1, memory_order_relaxed);
+		s->txns++;
+		if (s->server != NULL && s->pins == 0 && link_quiet(link_of(s->server)) &&
+		    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) != POOL_MODE_SESSION)
+			session_release_server(s);
+	}
+	end_cycle(s);
+	if (x->blocked == BLOCK_REPLIES) {
+		x->blocked = BLOCK_NOT;
+		session_run(s);
+	}
+}
+
+/* ---- time limits: one timer, whose meaning is the state's ---- */
+
+static uint64_t
+time_limit(struct session *s, const char **what)
+{
+	const struct user_conf *u = s->identity == NULL ? NULL : s->identity->conf;
+	const struct db_conf *db = s->db == NULL ? NULL : s->db->cluster->conf;
+
+	*what = "";
+	if (db == NULL || s->admin)
+		return 0;
+	if (s->state == SESSION_IDLE) {
+		*what = "client_idle_timeout";
+		return CONFIG_VALUE(u, db, client_idle_timeout_us);
+	}
+	if (s->state != SESSION_ACTIVE)
+		return 0;
+	if (s->x->started_us != 0) {
+		*what = "query_timeout";
+		return CONFIG_VALUE(u, db, query_timeout_us);
+	}
+	if (s->tx != 'I') {
+		*what = "idle_transaction_timeout";
+		return CONFIG_VALUE(u, db, idle_transaction_timeout_us);
+	}
+	return 0;
+}
+
+void
+session_start_timer(struct session *s)
+{
+	const char *what;
+	uint64_t limit = time_limit(s, &what);
+
+	if (limit == 0)
+		timer_stop(&s->timer);
+	else
+		timer_start(s->w->loop, &s->timer, limit / 1000);
+}
+
+static void
+timed_out(struct timer *t)
+{
+	struct session *s = LIST_ENTRY(t, struct session, timer);
+	const char *what;
+	struct err e;
+
+	if (s->login != NULL) {
+		(void)err_set(&e, "08P01", BLAST_SESSION, "client_login_timeout");
+		session_fatal(s, &e);
+		return;
+	}
+	(void)time_limit(s, &what);
+	if (strcmp(what, "query_timeout") == 0 && s->server != NULL) {
+		pool_cancel_query(s->server); /* the server's own 57014 comes back */
+		return;
+	}
+	(void)err_set(&e, strcmp(what, "idle_transaction_timeout") == 0 ? "25P03" : "57P05", BLAST_SESSION,
+	    "terminating connection due to %s", what);
+	session_fatal(s, &e);
+}
+
+/* ---- birth and death ---- */
+
+static void
+received(struct stream *st, struct buf *b, uint32_t off, uint32_t len)
+{
+	struct session *s = LIST_ENTRY(st, struct session, stream);
+
+	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE) {
+		atomic_fetch_add_explicit(&s->db->stats->received, len, memory_order_relaxed);
+		session_bytes(s, b, off, len);
+	} else if (s->state == SESSION_RAW) {
+		if (s->server != NULL)
+			stream_write_buf(&s->server->stream, b, off, len);
+	} else {
+		session_startup_bytes(s, b, off, len);
+	}
+}
+
+void
+session_drained(struct session *s)
+{
+	if (s->server != NULL && !io_reading(&s->server->stream.io))
+		stream_read_start(&s->server->stream);
+	if (s->x != NULL && s->x->blocked == BLOCK_OUTPUT && stream_queued(&s->stream) <= OUTPUT_HIGH)
+		session_unblock(s);
+}
+
+static void
+drained(struct stream *st)
+{
+	session_drained(LIST_ENTRY(st, struct session, stream));
+}
+
+static void
+ended(struct stream *st, int error)
+{
+	struct session *s = LIST_ENTRY(st, struct session, stream);
+
+	if (error != 0 && log_enabled(LOG_DEBUG))
+		session_log(s, LOG_DEBUG, "client connection lost", NULL);
+	session_close(s, 0);
+}
+
+static void
+closed(struct stream *st)
+{
+	struct session *s = LIST_ENTRY(st, struct session, stream);
+	struct worker *w = s->w;
+
+	reader_fini(&s->reader);
+	list_remove(&s->node);
+	slab_free(&w->session_slab, s);
+	atomic_fetch_sub(&w->n_sessions, 1);
+	atomic_fetch_sub(&w->proc->clients, 1);
+}
+
+static void
+secured(struct stream *st)
+{
+	session_login_changed(LIST_ENTRY(st, struct session, stream));
+}
+
+static const struct stream_ops ops = {
+    .received = received, .drained = drained, .ended = ended, .closed = closed, .secured = secured};
+
+struct session *
+session_create(struct worker *w, int fd, bool unix_socket)
+{
+	struct session *s = slab_alloc(&w->session_slab);
+
+	s->w = w;
+	s->id = atomic_fetch_add(&w->proc->next_session, 1) * WORKERS_MAX + (uint64_t)w->index;
+	s->id &= 0x7fffffff; /* a pid of the protocol */
+	s->tx = 'I';
+	s->shard_setting = SHARD_NONE;
+	s->unix_socket = unix_socket;
+	s->connected_us = s->request_us = loop_now_us(w->loop);
+	reader_init(&s->reader, NULL);
+	timer_init(&s->timer, timed_out);
+	list_init(&s->node);
+	list_push_back(&w->sessions, &s->node);
+	stream_open(&s->stream, w->loop, fd, &ops, NULL);
+	s->stream.io.low_water = OUTPUT_LOW;
+	session_login_begin(s);
+	stream_read_start(&s->stream);
+	return s;
+}
+
+/* Session mode, pins, a transaction left open: the server is cleaned or closed. */
+static void
+leave_server(struct session *s)
+{
+	struct server *server = s->server;
+	const struct settings *set;
+	struct link *l;
+
+	if (server == NULL)
+		return;
+	l = link_of(server);
+	set = &s->db->cluster->conf->settings;
+	if (s->tx == 'I' && link_quiet(l) && s->state == SESSION_ACTIVE && set->server_reset_query[0] != '\0' &&
+	    (s->x == NULL || !s->x->unsynced) && reader_at_boundary(&server->reader)) {
+		s->server = NULL;
+		varset_assign(&l->vars, NULL);
+		link_drop_all(l);
+		if (!io_reading(&server->stream.io))
+			stream_read_start(&server->stream);
+		pool_reset_and_release(server, set->server_reset_query);
+		return;
+	}
+	if (!link_quiet(l))
+		pool_cancel_query(server); /* or it would go on working for nobody */
+	session_drop_server(s, true);
+}
+
+void
+session_close(struct session *s, unsigned linger_ms)
+{
+	if (s->state == SESSION_CLOSING)
+		return;
+	leave_server(s);
+	if (s->x != NULL)
+		free_exec(s);
+	session_set_state(s, SESSION_CLOSING);
+	timer_stop(&s->timer);
+	session_login_end(s);
+	names_clear(&s->names);
+	prepared_unref(s->unnamed);
+	s->unnamed = NULL;
+	varset_assign(&s->vars, NULL);
+	varset_assign(&s->tx_vars, NULL);
+	varset_assign(&s->start_vars, NULL);
+	varset_assign(&s->params, NULL);
+	free(s->tokens);
+	s->tokens = NULL;
+	if (s->counted)
+		atomic_fetch_sub(&s->db->cluster->clients, 1);
+	s->counted = false;
+	if (s->identity != NULL)
+		identity_unref(s->identity);
+	if (s->db != NULL)
+		worker_view_unref(s->db);
+	s->identity = NULL;
+	s->db = NULL;
+	stream_close(&s->stream, linger_ms);
+}
+
+void
+session_fatal(struct session *s, const struct err *e)
+{
+	struct msgbuf out;
+
+	if (s->state == SESSION_CLOSING)
+		return;
+	session_log(s, LOG_INFO, "client disconnected with an error", e);
+	msgbuf_init(&out);
+	msg_error(&out, "FATAL", e);
+	stream_write(&s->stream, out.data, out.len);
+	msgbuf_fini(&out);
+	session_close(s, LINGER_MS);
+}
+
+void
+session_kill(struct session *s, const char *sqlstate, const char *why)
+{
+	struct err e;
+
+	(void)err_set(&e, sqlstate, BLAST_SESSION, "%s", why);
+	session_fatal(s, &e);
+}
+
+/* ---- the server is gone ---- */
+
+void
+session_keep_last_words(struct session *s, const struct read_msg *m)
+{
+	struct exec *x = s->x;
+
+	free(x->last_words);
+	x->last_words = malloc(m->body.len);
+	if (x->last_words != NULL)
+		memcpy(x->last_words, m->body.ptr, m->body.len);
+	x->last_words_len = x->last_words == NULL ? 0 : m->body.len;
+}
+
+static void
+lost_error(struct session *s, struct err *e)
+{
+	struct exec *x = s->x;
+	struct slice body = {x->last_words, x->last_words_len};
+	const char *label = x->backend == NULL ? "?" : x->backend->label;
+
+	(void)err_set(e, "08006", BLAST_TXN, "the connection to server %s was lost", label);
+	if (body.ptr != NULL && msg_error_field(body, 'C').len == 5) {
+		memcpy(e->sqlstate, msg_error_field(body, 'C').ptr, 5);
+		snprintf(e->msg, sizeof e->msg, "server %s: %.*s", label, (int)msg_error_field(body, 'M').len,
+		    msg_error_field(body, 'M').ptr);
+	}
+	err_hint(e, s->tx == 'I' ? "Whether the statement took effect is not known; run it again if that is safe."
+	                         : "The transaction is lost; start it again.");
+}
+
+/* Nothing was sent on it but Weir's own messages: another one will do. */
+static bool
+try_another(struct session *s)
+{
+	struct exec *x = s->x;
+	void (*resume)(struct session *) = x->resume;
+	struct err e;
+
+	if (x->blocked != BLOCK_REPLAY || x->bad_server_tries++ > 3 || x->begin != NULL)
+		return false;
+	x->blocked = BLOCK_NOT;
+	if (session_need_server(s, &x->plan, resume, &e) == RC_ERR) {
+		x->resume = NULL;
+		session_error(s, &e);
+	} else if (x->blocked == BLOCK_NOT) {
+		x->resume = resume;
+		session_unblock(s);
+	}
+	return true;
+}
+
+static bool
+whole_messages_only(const struct server *server)
+{
+	return server->reader.pass == 0;
+}
+
+void
+session_lost_server(struct session *s, int error)
+{
+	struct exec *x = s->x;
+	struct server *server = s->server;
+	bool clean = whole_messages_only(server), was_tx = s->tx != 'I';
+	struct err e;
+
+	(void)error;
+	if (s->state == SESSION_RAW) {
+		s->server = NULL;
+		session_close(s, LINGER_MS);
+		return;
+	}
+	lost_error(s, &e);
+	while (!link_quiet(link_of(server))) {
+		prepared_unref(link_head(link_of(server))->prepared);
+		link_pop(link_of(server));
+	}
+	s->server = NULL;
+	x->shard = SHARD_NONE;
+	s->pins = 0;
+	session_log(s, LOG_WARNING, "server lost in use", &e);
+	if (!clean) { /* half a message has left: nothing sensible can follow it */
+		session_fatal(s, &e);
+		return;
+	}
+	if (try_another(s))
+		return;
+	x->unsynced = false;
+	x->wrote = false;
+	if (x->blocked == BLOCK_NOT && !was_tx && x->n_pending == 0 && list_empty(&x->portals)) {
+		session_rest(s); /* a pinned session lost its server while idle */
+		return;
+	}
+	x->resume = NULL;
+	if (x->blocked == BLOCK_REPLIES && x->msg.type != 'Q')
+		x->msg.type = 'S';
+	x->blocked = BLOCK_NOT;
+	if (was_tx && x->msg.type != 'Q' && x->msg.type != 'S' && x->msg.type != 'P' && x->msg.type != 'B') {
+		session_fatal(s, &e);
+		return;
+	}
+	session_error(s, &e);
+	if (s->state == SESSION_ACTIVE && s->x != NULL)
+		session_run(s);
+}

@@ -1,0 +1,259 @@
+/* The simple protocol: one Query message, one implicit transaction, one server. */
+#include "router/session/session.h"
+
+#include <stdlib.h>
+
+static void plan_query(struct session *);
+
+/* The message's text; false when it does not end with its zero. */
+static bool
+query_text(const struct read_msg *m, struct slice *sql)
+{
+	*sql = m->body;
+	if (sql->len == 0 || sql->ptr[sql->len - 1] != '\0')
+		return false;
+	sql->len = strnlen(sql->ptr, sql->len);
+	return true;
+}
+
+static void
+remember_shape(struct exec *x, struct shape *shape)
+{
+	shape_ref(shape);
+	if (x->shape != NULL)
+		shape_unref(x->shape);
+	x->shape = shape;
+}
+
+/* Statements of one text go to one server: their plans are folded into one. */
+static enum rc
+fold(struct plan *all, const struct plan *one, struct err *e)
+{
+	bool read_only = all->read_only && one->read_only, sharded = all->sharded || one->sharded;
+
+	if (all->kind == PLAN_ANY)
+		*all = *one;
+	else if (one->kind != PLAN_ANY &&
+	         !(all->kind == one->kind && all->kind == PLAN_ONE && all->shard == one->shard)) {
+		(void)err_set(e, "0A000", BLAST_STMT,
+		    "the statements of one query string belong to several shards");
+		err_hint(e, "Send them one by one.");
+		return RC_ERR;
+	}
+	all->read_only = read_only;
+	all->sharded = sharded;
+	return RC_OK;
+}
+
+static enum rc
+plan_statements(struct session *s, const struct sql_consts *consts, struct err *e)
+{
+	struct exec *x = s->x;
+	struct plan_ctx ctx;
+	struct plan one;
+	int n = x->shape->stmts == NULL ? 0 : x->shape->stmts->n;
+
+	session_plan_ctx(s, &ctx);
+	ctx.consts = consts;
+	if (n == 0)
+		return session_plan(s, x->shape, -1, &ctx, &x->plan, e);
+	for (int i = 0; i < n; i++) {
+		if (session_plan(s, x->shape, i, &ctx, &one, e) != RC_OK)
+			return RC_ERR;
+		if (i == 0 || one.kind == PLAN_LOOKUP)
+			x->plan = one;
+		else if (fold(&x->plan, &one, e) != RC_OK)
+			return RC_ERR;
+		if (one.kind == PLAN_LOOKUP)
+			break;
+	}
+	return RC_OK;
+}
+
+static void
+keep_for_retry(struct exec *x)
+{
+	if (!x->on_replica || x->begun || x->msg.raw.len > 65536)
+		return;
+	x->retry = malloc(x->msg.raw.len);
+	if (x->retry == NULL)
+		return;
+	memcpy(x->retry, x->msg.raw.ptr, x->msg.raw.len);
+	x->retry_len = (uint32_t)x->msg.raw.len;
+}
+
+static void
+send_query(struct session *s)
+{
+	struct exec *x = s->x;
+	struct read_msg *m = &x->msg;
+	struct stream *to = &s->server->stream;
+
+	link_push(link_of(s->server), REPLY_QUERY);
+	if (x->sql_text != NULL) {
+		msgbuf_clear(&x->out);
+		msg_query(&x->out, x->sql_text);
+		stream_write(to, x->out.data, x->out.len);
+	} else if (m->in_chunk) {
+		stream_write_buf(to, x->chunk->buf,
+		    (uint32_t)((const unsigned char *)m->raw.ptr - x->chunk->buf->data),
+		    (uint32_t)m->raw.len);
+	} else {
+		stream_write(to, m->raw.ptr, m->raw.len);
+	}
+	keep_for_retry(x);
+	session_sent(s, &x->plan, x->shape->stmts);
+	session_block(s, BLOCK_REPLIES);
+}
+
+/* The server is there: what must be on it first, then the query. */
+static void
+on_server(struct session *s)
+{
+	struct msgbuf *out = &s->x->out;
+
+	if (sqlprep_ensure(s)) {
+		send_query(s);
+		return;
+	}
+	effects_apply(s, &s->x->shape->stmts->v[0], s->x->sql_prepared, SLICE_LIT("PREPARE"));
+	msgbuf_clear(out);
+	msg_command_complete(out, "PREPARE");
+	msg_ready(out, s->tx);
+	session_reply(s, out);
+	session_cycle_done(s);
+}
+
+/* The conflict with recovery that a replica reported is nothing that the client need see. */
+void
+simple_retry_on_primary(struct session *s)
+{
+	struct exec *x = s->x;
+	struct err e;
+
+	x->plan.read_only = false;
+	x->failed = false;
+	switch (session_need_server(s, &x->plan, on_server, &e)) {
+	case RC_OK:
+		on_server(s);
+		break;
+	case RC_AGAIN:
+		break;
+	case RC_ERR:
+		session_error(s, &e);
+		break;
+	}
+}
+
+/* One statement that Weir answers itself. */
+static bool
+answered_here(struct session *s)
+{
+	struct sql_stmts *stmts = s->x->shape->stmts;
+	struct msgbuf *out = &s->x->out;
+	struct err e;
+
+	if (stmts == NULL || stmts->n > 1)
+		return false;
+	msgbuf_clear(out);
+	if (stmts->n == 0) {
+		msg_begin(out, 'I');
+		msg_end(out);
+	} else {
+		switch (local_statement(s, stmts, 0, out, &e)) {
+		case RC_AGAIN:
+			return false;
+		case RC_ERR:
+			session_error(s, &e);
+			return true;
+		case RC_OK:
+			break;
+		}
+		if (s->state != SESSION_ACTIVE || s->x->blocked != BLOCK_NOT)
+			return true;
+	}
+	msg_ready(out, s->tx);
+	session_reply(s, out);
+	session_cycle_done(s);
+	return true;
+}
+
+static enum rc
+failed_transaction(struct err *e)
+{
+	return err_set(e, "25P02", BLAST_STMT,
+	    "current transaction is aborted, commands ignored until end of transaction block");
+}
+
+static enum rc
+prepare_query(struct session *s, struct slice sql, struct sql_consts *consts, struct err *e)
+{
+	struct exec *x = s->x;
+
+	if (x->tx_failed && !effects_ends_failed(x->shape->stmts))
+		return failed_transaction(e);
+	if (sqlprep_rewrite(s, sql, e) != RC_OK)
+		return RC_ERR;
+	if (x->tx_failed && x->shape->stmts->v[0].kind == STMT_COMMIT)
+		x->sql_text = x->shape->stmts->v[0].chain ? "ROLLBACK AND CHAIN" : "ROLLBACK";
+	return plan_statements(s, consts, e);
+}
+
+/* Plans the query in x->msg and finds its server. Runs again after a look-up. */
+static void
+plan_query(struct session *s)
+{
+	struct exec *x = s->x;
+	struct sql_consts consts;
+	struct slice sql;
+	struct err e;
+
+	(void)query_text(&x->msg, &sql);
+	remember_shape(x, session_shape(s, sql, &consts));
+	if (!x->tx_failed || effects_ends_failed(x->shape->stmts))
+		if (answered_here(s))
+			return;
+	if (prepare_query(s, sql, &consts, &e) != RC_OK) {
+		session_error(s, &e);
+		return;
+	}
+	if (x->plan.kind == PLAN_LOOKUP) {
+		lookup_start(s, plan_query);
+		return;
+	}
+	if (x->plan.kind == PLAN_ALL) {
+		ddl_start(s);
+		return;
+	}
+	switch (session_need_server(s, &x->plan, on_server, &e)) {
+	case RC_OK:
+		on_server(s);
+		break;
+	case RC_AGAIN:
+		break;
+	case RC_ERR:
+		session_error(s, &e);
+		break;
+	}
+}
+
+void
+simple_query(struct session *s)
+{
+	struct exec *x = s->x;
+	struct slice sql;
+	struct err e;
+
+	if (!query_text(&x->msg, &sql)) {
+		(void)err_set(&e, "08P01", BLAST_SESSION, "invalid string in message");
+		session_fatal(s, &e);
+		return;
+	}
+	if (x->unsynced) { /* amid extended messages: it goes where they went */
+		extended_flush_pending(s);
+		x->plan = (struct plan){.kind = PLAN_ONE, .shard = x->shard};
+		send_query(s);
+		return;
+	}
+	plan_query(s);
+}

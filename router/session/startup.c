@@ -1,0 +1,552 @@
+/* A connection's beginning: TLS, the start-up packet, authentication (auth.c), and what servers report. Bytes are collected here, since they
+ * come from strangers: a packet at most STARTUP_PACKET_MAX, a password message at most PASSWORD_MAX, nothing beyond. */
+#include "router/session/login.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "router/session/session.h"
+#include "wire/tls.h"
+
+#define PASSWORD_MAX 65536
+
+/* ---- what servers report to a session with these settings, so that the next such client need not ask one ---- */
+
+struct login_params {
+	struct list node;
+	struct varset *vars, *params;
+};
+
+void
+login_params_clear(struct dbview *v)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(&v->logins)) != NULL) {
+		struct login_params *p = LIST_ENTRY(n, struct login_params, node);
+
+		varset_unref(p->vars);
+		varset_unref(p->params);
+		free(p);
+	}
+}
+
+static struct varset *
+known_params(struct session *s)
+{
+	LIST_FOREACH(it, &s->db->logins) {
+		struct login_params *p = LIST_ENTRY(it, struct login_params, node);
+
+		if (p->vars == s->start_vars)
+			return p->params;
+	}
+	return NULL;
+}
+
+static void
+remember_params(struct session *s)
+{
+	struct login_params *p = malloc(sizeof *p);
+	int n = 0;
+
+	if (p == NULL)
+		abort();
+	LIST_FOREACH(it, &s->db->logins)
+		n++;
+	if (n >= 64) {
+		struct login_params *old = LIST_ENTRY(s->db->logins.prev, struct login_params, node);
+
+		list_remove(&old->node);
+		varset_unref(old->vars);
+		varset_unref(old->params);
+		free(old);
+	}
+	p->vars = varset_ref(s->start_vars);
+	p->params = varset_ref(s->params);
+	list_push_front(&s->db->logins, &p->node);
+}
+
+/* ---- the end of a login ---- */
+
+static void
+greet(struct session *s)
+{
+	struct client_login *l = s->login;
+	struct msgbuf out;
+	unsigned char key[32];
+	size_t len = s->protocol_minor >= 2 ? sizeof key : 4;
+
+	session_cancel_key(s, key, len);
+	msgbuf_init(&out);
+	msg_begin(&out, 'K');
+	msg_int32(&out, (int32_t)session_pid(s));
+	msg_bytes(&out, key, len);
+	msg_end(&out);
+	msg_ready(&out, 'I');
+	stream_write(&s->stream, out.data, out.len);
+	msgbuf_fini(&out);
+	(void)l;
+}
+
+/* Bytes that the client sent ahead. */
+static void
+work_through_rest(struct session *s, char *bytes, size_t len)
+{
+	struct buf *b;
+
+	if (len > 0) {
+		b = buf_create(s->w->loop, len);
+		memcpy(b->data, bytes, len);
+		session_bytes(s, b, 0, (uint32_t)len);
+		buf_unref(b);
+	}
+	free(bytes);
+}
+
+static void
+login_finish(struct session *s)
+{
+	struct client_login *l = s->login;
+	char *rest = l->in;
+	size_t rest_len = l->have;
+
+	greet(s);
+	l->in = NULL;
+	session_login_end(s);
+	timer_stop(&s->timer);
+	session_log(s, LOG_DEBUG, "client logged in", NULL);
+	session_set_state(s, SESSION_IDLE);
+	if (s->x != NULL) {
+		session_set_state(s, SESSION_ACTIVE);
+		s->x->blocked = BLOCK_NOT;
+		if (CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) != POOL_MODE_SESSION)
+			session_release_server(s);
+		session_rest(s);
+	}
+	if (!io_reading(&s->stream.io))
+		stream_read_start(&s->stream);
+	work_through_rest(s, rest, rest_len);
+	if (s->state == SESSION_IDLE)
+		session_start_timer(s);
+}
+
+static void
+login_on_server(struct session *s)
+{
+	session_report_params(s);
+	remember_params(s);
+	login_finish(s);
+}
+
+static void
+tell_params(struct session *s, struct varset *params)
+{
+	struct msgbuf out;
+
+	msgbuf_init(&out);
+	for (int i = 0; params != NULL && i < params->n; i++)
+		msg_parameter_status(&out, params->v[i].name, params->v[i].value);
+	stream_write(&s->stream, out.data, out.len);
+	msgbuf_fini(&out);
+	varset_assign(&s->params, varset_ref(params));
+}
+
+static void
+tell_admin_params(struct session *s)
+{
+	static const char *const pairs[][2] = {{"server_version", "15.0 (Weir " WEIR_VERSION ")"}, {"client_encoding", "UTF8"},
+	    {"server_encoding", "UTF8"}, {"DateStyle", "ISO, MDY"}, {"TimeZone", "UTC"}, {"integer_datetimes", "on"},
+	    {"standard_conforming_strings", "on"}, {"is_superuser", "on"}};
+	struct varset *set = NULL;
+
+	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+		varset_assign(&set, varset_with(set, pairs[i][0], pairs[i][1]));
+	tell_params(s, set);
+	varset_unref(set);
+}
+
+void
+login_need_server(struct session *s)
+{
+	struct plan plan = {.kind = PLAN_ANY, .shard = 0};
+	struct err e;
+
+	session_set_state(s, SESSION_LOGIN);
+	if (s->admin) {
+		tell_admin_params(s);
+		login_finish(s);
+		return;
+	}
+	if (((struct client_login *)s->login)->replication) {
+		login_replication(s);
+		return;
+	}
+	if (known_params(s) != NULL) {
+		tell_params(s, known_params(s));
+		login_finish(s);
+		return;
+	}
+	(void)session_exec(s);
+	if (s->db->cluster->conf->default_shard > 0)
+		plan.shard = s->db->cluster->conf->default_shard;
+	switch (session_need_server(s, &plan, login_on_server, &e)) {
+	case RC_OK:
+		login_on_server(s);
+		break;
+	case RC_AGAIN:
+		break;
+	case RC_ERR:
+		session_fatal(s, &e);
+		break;
+	}
+}
+
+/* ---- settings of the start-up packet ---- */
+
+static bool
+ignored(const struct settings *set, const char *name)
+{
+	return setting_list_has(&set->ignore_startup_parameters, slice_of(name));
+}
+
+static char *
+lower(struct slice name)
+{
+	char *copy = strndup(name.ptr, name.len);
+
+	for (char *p = copy; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return copy;
+}
+
+static enum rc
+start_setting(struct session *s, const char *name, struct slice value, struct err *e)
+{
+	char *sql;
+
+	if (strncmp(name, "weir.", 5) == 0)
+		return session_setting(s, name, value, e);
+	if (ignored(&s->db->cluster->conf->settings, name))
+		return RC_OK;
+	sql = session_set_config_sql(name, value);
+	varset_assign(&s->start_vars, varset_with(s->start_vars, name, sql));
+	free(sql);
+	return RC_OK;
+}
+
+enum rc
+login_settings(struct session *s, struct err *e)
+{
+	struct client_login *l = s->login;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < l->start.n_params && rc == RC_OK; i++) {
+		char *name = lower(l->start.params[i].name);
+
+		rc = start_setting(s, name, l->start.params[i].value, e);
+		free(name);
+	}
+	varset_assign(&s->vars, varset_ref(s->start_vars));
+	varset_assign(&s->tx_vars, varset_ref(s->start_vars));
+	return rc;
+}
+
+/* ---- TLS ---- */
+
+static SSL_CTX *
+tls_context(struct session *s)
+{
+	return s->unix_socket ? NULL : atomic_load(&s->w->proc->tls);
+}
+
+static void
+begin_tls(struct session *s, const char *early, size_t len)
+{
+	struct client_login *l = s->login;
+	struct err e;
+	SSL *ssl;
+
+	if (tls_server_new(tls_context(s), &ssl, &e) != RC_OK) {
+		session_fatal(s, &e);
+		return;
+	}
+	l->handshake = true;
+	stream_tls_accept(&s->stream, ssl, early, len);
+}
+
+static void
+protocol_fatal(struct session *s, const char *text)
+{
+	struct err e;
+
+	(void)err_set(&e, "08P01", BLAST_SESSION, "%s", text);
+	session_fatal(s, &e);
+}
+
+static void
+ssl_request(struct session *s, size_t behind)
+{
+	struct client_login *l = s->login;
+	bool offer = tls_context(s) != NULL && !stream_is_tls(&s->stream);
+
+	if (l->ssl_asked || stream_is_tls(&s->stream)) {
+		protocol_fatal(s, "SSLRequest came twice");
+		return;
+	}
+	l->ssl_asked = true;
+	if (behind > 0) {
+		protocol_fatal(s, "received unencrypted data after SSL request");
+		return;
+	}
+	stream_write(&s->stream, offer ? "S" : "N", 1);
+	if (offer)
+		begin_tls(s, NULL, 0);
+}
+
+static void
+gss_request(struct session *s, size_t behind)
+{
+	struct client_login *l = s->login;
+
+	if (l->gss_asked || l->gss_done) {
+		protocol_fatal(s, "GSSENCRequest came twice");
+		return;
+	}
+	l->gss_asked = true;
+	if (behind > 0)
+		protocol_fatal(s, "received unencrypted data after GSSAPI encryption request");
+	else
+		stream_write(&s->stream, "N", 1);
+}
+
+/* ---- packets ---- */
+
+static void
+drop_packet(struct client_login *l, size_t len)
+{
+	l->have -= len;
+	memmove(l->in, l->in + len, l->have);
+}
+
+/* False: more bytes are needed, or it is over. */
+static bool
+one_packet(struct session *s)
+{
+	struct client_login *l = s->login;
+	struct err e;
+	size_t len;
+	enum rc rc;
+
+	if (l->have > 0 && l->in[0] == 0x16 && !stream_is_tls(&s->stream) && tls_context(s) != NULL && !l->ssl_asked) {
+		l->direct = true;
+		l->handshake = true;
+		begin_tls(s, l->in, l->have);
+		l->have = 0;
+		return false;
+	}
+	rc = startup_length((struct slice){l->in, l->have}, &len, &e);
+	if (rc == RC_AGAIN || (rc == RC_OK && l->have < len))
+		return false;
+	arena_reset(&l->arena);
+	free(l->packet);
+	l->packet = rc == RC_OK ? malloc(len) : NULL;
+	if (l->packet != NULL)
+		memcpy(l->packet, l->in, len);
+	if (rc != RC_OK || startup_parse((struct slice){l->packet, len}, &l->arena, &l->start, &e) != RC_OK) {
+		session_fatal(s, &e);
+		return false;
+	}
+	drop_packet(l, len);
+	switch (l->start.kind) {
+	case STARTUP_SSL:
+		ssl_request(s, l->have);
+		return s->state == SESSION_STARTUP && !l->handshake;
+	case STARTUP_GSSENC:
+		gss_request(s, l->have);
+		return s->state == SESSION_STARTUP;
+	case STARTUP_CANCEL:
+		cancel_request(s->w, l->start.pid, l->start.key);
+		session_close(s, 0);
+		return false;
+	case STARTUP_START:
+		auth_begin(s);
+		return false;
+	}
+	return false;
+}
+
+static void
+password_messages(struct session *s)
+{
+	struct client_login *l = s->login;
+	struct read_msg m;
+	size_t len;
+
+	while (s->state == SESSION_AUTH && l->wants_password && l->have >= 5) {
+		const unsigned char *h = (const unsigned char *)l->in;
+
+		len = 1 + ((size_t)h[1] << 24 | (size_t)h[2] << 16 | (size_t)h[3] << 8 | h[4]);
+		if (l->in[0] != 'p' || len < 5 || len > PASSWORD_MAX) {
+			protocol_fatal(s, "expected a password response");
+			return;
+		}
+		if (l->have < len)
+			return;
+		m = (struct read_msg){.type = 'p', .body = {l->in + 5, len - 5}};
+		auth_message(s, &m);
+		if (s->state == SESSION_CLOSING || s->login == NULL)
+			return;
+		OPENSSL_cleanse(l->in, len);
+		drop_packet(l, len);
+	}
+}
+
+static void
+work(struct session *s)
+{
+	struct client_login *l = s->login;
+
+	while (s->state == SESSION_STARTUP && !l->handshake && one_packet(s))
+		;
+	if (s->state == SESSION_AUTH)
+		password_messages(s);
+}
+
+void
+session_startup_bytes(struct session *s, struct buf *b, uint32_t off, uint32_t len)
+{
+	struct client_login *l = s->login;
+
+	if (l == NULL || s->state == SESSION_CLOSING)
+		return;
+	if (l->have + len > PASSWORD_MAX + STARTUP_PACKET_MAX) {
+		protocol_fatal(s, "too much data before the login is done");
+		return;
+	}
+	l->in = realloc(l->in, l->have + len);
+	if (l->in == NULL)
+		abort();
+	memcpy(l->in + l->have, b->data + off, len);
+	l->have += len;
+	work(s);
+}
+
+/* The handshake is done, or the answer of auth_query is there. */
+void
+session_login_changed(struct session *s)
+{
+	struct client_login *l = s->login;
+
+	if (l == NULL)
+		return;
+	if (l->handshake) {
+		l->handshake = false;
+		l->gss_done = l->gss_asked;
+		l->gss_asked = false;
+		if (l->direct && !tls_has_alpn(stream_ssl(&s->stream))) {
+			protocol_fatal(s, "direct TLS without ALPN protocol postgresql");
+			return;
+		}
+	}
+	work(s);
+}
+
+void
+session_login_begin(struct session *s)
+{
+	struct client_login *l = calloc(1, sizeof *l);
+	uint64_t limit = s->w->snap->config->settings.client_login_timeout_us;
+
+	if (l == NULL)
+		abort();
+	arena_init(&l->arena);
+	s->login = l;
+	if (limit > 0)
+		timer_start(s->w->loop, &s->timer, limit / 1000);
+}
+
+void
+session_login_end(struct session *s)
+{
+	struct client_login *l = s->login;
+
+	if (l == NULL)
+		return;
+	s->login = NULL;
+	auth_end(l);
+	if (l->in != NULL)
+		OPENSSL_cleanse(l->in, l->have);
+	free(l->in);
+	free(l->packet);
+	arena_reset(&l->arena);
+	OPENSSL_cleanse(l, sizeof *l);
+	free(l);
+}
+
+/* ---- replication: a server of its own, bytes go one to one ---- */
+
+static void
+raw_bytes(struct server *server, struct buf *b, uint32_t off, uint32_t len)
+{
+	struct session *s = server->owner;
+
+	stream_write_buf(&s->stream, b, off, len);
+	if (stream_queued(&s->stream) > OUTPUT_HIGH)
+		stream_read_stop(&server->stream);
+}
+
+static void
+raw_drained(struct server *server)
+{
+	(void)server;
+}
+
+static void
+raw_lost(struct server *server, int error)
+{
+	session_lost_server(server->owner, error);
+}
+
+static const struct server_owner_ops raw_ops = {raw_bytes, raw_drained, raw_lost};
+
+static void
+raw_on_server(struct session *s)
+{
+	char *rest = ((struct client_login *)s->login)->in;
+	size_t len = ((struct client_login *)s->login)->have;
+
+	session_report_params(s);
+	greet(s);
+	((struct client_login *)s->login)->in = NULL;
+	session_login_end(s);
+	timer_stop(&s->timer);
+	s->server->owner_ops = &raw_ops;
+	session_set_state(s, SESSION_RAW);
+	if (len > 0)
+		stream_write(&s->server->stream, rest, len);
+	free(rest);
+	if (!io_reading(&s->stream.io))
+		stream_read_start(&s->stream);
+}
+
+void
+login_replication(struct session *s)
+{
+	struct plan plan = {.kind = PLAN_ANY, .shard = 0};
+	struct err e;
+
+	(void)session_exec(s);
+	switch (session_need_server(s, &plan, raw_on_server, &e)) {
+	case RC_OK:
+		raw_on_server(s);
+		break;
+	case RC_AGAIN:
+		break;
+	case RC_ERR:
+		session_fatal(s, &e);
+		break;
+	}
+}

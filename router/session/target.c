@@ -1,0 +1,555 @@
+/* Finds the server for a statement: plan -> shard -> primary or replica -> a connection of the pool -> settings applied.
+ * Each step may have to wait; then the session is blocked and the step runs again when something changed. */
+#include "router/session/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "router/route/map.h"
+#include "router/sql/encoding.h"
+
+/* ---- planning ---- */
+
+bool
+session_one_shard(const struct session *s)
+{
+	return s->db->cluster->n_shards == 1;
+}
+
+void
+session_env(const struct session *s, struct sql_env *env)
+{
+	const char *encoding = varset_get(s->params, "client_encoding");
+	const char *strings = varset_get(s->params, "standard_conforming_strings");
+
+	enum sql_encoding enc = ENC_UTF8;
+
+	memset(env, 0, sizeof *env);
+	if (encoding != NULL)
+		(void)sql_encoding_parse(encoding, &enc);
+	env->encoding = (uint8_t)enc;
+	env->standard_strings = strings == NULL || strcmp(strings, "off") != 0;
+}
+
+struct shape *
+session_shape(struct session *s, struct slice sql, struct sql_consts *consts)
+{
+	struct sql_env env;
+
+	session_env(s, &env);
+	return shape_get(s->w->shapes, sql, &env, consts);
+}
+
+static const char *
+reported(const struct session *s, const char *name, const char *otherwise)
+{
+	const char *value = varset_get(s->params, name);
+
+	return value == NULL ? otherwise : value;
+}
+
+/* The search path as the session set it: not reported by PostgreSQL 15, so taken from the SET itself. */
+static const char *
+search_path(struct session *s)
+{
+	const char *value = varset_get(s->vars, "search_path");
+
+	return value == NULL ? "\"$user\", public" : session_set_value(value);
+}
+
+void
+session_plan_ctx(struct session *s, struct plan_ctx *ctx)
+{
+	memset(ctx, 0, sizeof *ctx);
+	ctx->map = s->db->cluster->conf->map;
+	ctx->schema = dbview_schema(s->db);
+	ctx->search_path = search_path(s);
+	ctx->user = s->identity->user;
+	ctx->date_style = reported(s, "DateStyle", "ISO, MDY");
+	ctx->time_zone = reported(s, "TimeZone", "UTC");
+	ctx->client_encoding = reported(s, "client_encoding", "UTF8");
+	ctx->server_encoding = reported(s, "server_encoding", "UTF8");
+	ctx->arena = &session_exec(s)->arena;
+}
+
+static int
+any_shard(const struct session *s)
+{
+	const struct db_conf *conf = s->db->cluster->conf;
+
+	return s->shard_setting != SHARD_NONE ? s->shard_setting
+	       : conf->default_shard >= 0     ? conf->default_shard
+	                                      : 0;
+}
+
+static int
+hinted_shard(const struct session *s, const struct shape *shape)
+{
+	if (shape->stmts != NULL && shape->stmts->weir_shard != NULL)
+		return shard_map_shard(s->db->cluster->conf->map, shape->stmts->weir_shard);
+	return s->shard_setting;
+}
+
+static void
+obey_hints(struct session *s, const struct shape *shape, struct plan *plan)
+{
+	enum target target = s->target;
+
+	if (shape->stmts != NULL && shape->stmts->weir_primary)
+		target = TARGET_PRIMARY;
+	if (shape->stmts != NULL && shape->stmts->weir_replica)
+		target = TARGET_REPLICA;
+	if (target == TARGET_PRIMARY)
+		plan->read_only = false;
+	if (target == TARGET_REPLICA)
+		plan->read_only = true;
+}
+
+static enum rc
+plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ctx, struct plan *plan, struct err *e);
+
+enum rc
+session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx, struct plan *plan, struct err *e)
+{
+	int shard = hinted_shard(s, shape);
+	const struct sql_stmt *stmt = i < 0 ? NULL : &shape->stmts->v[i];
+	enum rc rc = RC_ERR;
+
+	memset(plan, 0, sizeof *plan);
+	if (stmt == NULL || stmt->kind == STMT_UNREADABLE)
+		*plan = (struct plan){.kind = PLAN_ANY, .shard = any_shard(s)};
+	else if ((stmt->kind == STMT_EXECUTE || (stmt->inner != NULL && stmt->inner->kind == STMT_EXECUTE)) &&
+	         s->x->sql_prepared != NULL)
+		rc = plan_execute(s, stmt->kind == STMT_EXECUTE ? stmt : stmt->inner, ctx, plan, e);
+	else
+		rc = plan_run(shape, i, ctx, plan, e);
+	if (stmt != NULL && stmt->kind == STMT_UNREADABLE && !session_one_shard(s) && shard == SHARD_NONE) {
+		/* The default shard parses it; were it run there, the answer might be wrong. */
+		*e = shape->stmts->err;
+		return RC_ERR;
+	}
+	if (shard != SHARD_NONE) { /* the session knows better */
+		bool read_only = rc == RC_OK && plan->read_only;
+
+		*plan = (struct plan){.kind = PLAN_ONE, .shard = shard, .read_only = read_only, .sharded = true};
+	} else if (rc == RC_ERR && stmt != NULL && stmt->kind != STMT_UNREADABLE) {
+		return RC_ERR;
+	}
+	if (plan->kind == PLAN_ANY && plan->shard == SHARD_NONE)
+		plan->shard = any_shard(s);
+	if (plan->kind == PLAN_ALL && session_one_shard(s))
+		*plan = (struct plan){.kind = PLAN_ONE, .shard = 0, .sharded = true};
+	obey_hints(s, shape, plan);
+	return RC_OK;
+}
+
+/* EXECUTE name(…): the prepared statement's plan with these arguments as its parameters. */
+static enum rc
+plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ctx, struct plan *plan, struct err *e)
+{
+	struct prepared *p = s->x->sql_prepared;
+	struct plan_param *params = ARENA_NEW_N(ctx->arena, struct plan_param, stmt->n_args + 1);
+	struct plan_ctx inner = *ctx;
+
+	for (int i = 0; i < stmt->n_args; i++) {
+		const struct sql_value *v = &stmt->args[i];
+		struct slice text = v->text;
+
+		if (v->kind == VALUE_CONST &&
+		    sql_const_decode(ctx->arena, &ctx->consts->v[v->index], &text, e) != RC_OK)
+			return RC_ERR;
+		if (v->negated) {
+			char *minus = arena_printf(ctx->arena, "-%.*s", (int)text.len, text.ptr);
+
+			text = slice_of(minus);
+		}
+		params[i] = (struct plan_param){text.ptr, v->kind == VALUE_NULL ? -1 : (int32_t)text.len, 0};
+		if (v->kind == VALUE_UNKNOWN || v->kind == VALUE_PARAM)
+			inner.n_params = -1;
+	}
+	if (p->shape->stmts == NULL || p->shape->stmts->n != 1)
+		return err_set(e, "42601", BLAST_STMT, "a prepared statement is one statement");
+	inner.consts = &p->consts;
+	inner.params = inner.n_params < 0 ? NULL : params;
+	inner.n_params = stmt->n_args;
+	inner.param_oids = p->oids;
+	inner.n_oids = p->n_oids;
+	return plan_run(p->shape, 0, &inner, plan, e);
+}
+
+/* ---- waiting outside the pool's queue ---- */
+
+void
+session_unpark(struct session *s)
+{
+	struct exec *x = s->x;
+
+	if (!list_empty(&x->parked))
+		atomic_fetch_sub(&s->w->n_parked, 1);
+	list_remove(&x->parked);
+	timer_stop(&x->wait_timer);
+}
+
+void
+session_park(struct session *s, enum block why, uint64_t timeout_us)
+{
+	struct exec *x = s->x;
+
+	if (list_empty(&x->parked)) {
+		list_push_back(&s->w->parked, &x->parked);
+		atomic_fetch_add(&s->w->n_parked, 1);
+		x->waited_since_us = loop_now_us(s->w->loop);
+	}
+	if (!timer_armed(&x->wait_timer))
+		timer_start(s->w->loop, &x->wait_timer, timeout_us / 1000);
+	session_block(s, why);
+}
+
+static void
+try_again(struct session *s)
+{
+	struct exec *x = s->x;
+	void (*resume)(struct session *) = x->resume;
+	struct err e;
+
+	x->blocked = BLOCK_NOT;
+	switch (session_need_server(s, &x->plan, resume, &e)) {
+	case RC_OK:
+		session_unpark(s);
+		x->resume = resume;
+		session_unblock(s);
+		break;
+	case RC_AGAIN:
+		break;
+	case RC_ERR:
+		session_unpark(s);
+		x->resume = NULL;
+		session_error(s, &e);
+		session_unblock(s);
+		break;
+	}
+}
+
+void
+session_health_changed(struct session *s)
+{
+	struct exec *x = s->x;
+
+	if (x->blocked == BLOCK_PRIMARY || x->blocked == BLOCK_TOKEN)
+		try_again(s);
+	else if (x->blocked == BLOCK_LSN)
+		session_unblock(s);
+}
+
+void
+session_wait_timeout(struct timer *t)
+{
+	struct exec *x = LIST_ENTRY(t, struct exec, wait_timer);
+
+	x->gave_up = true;
+	session_health_changed(x->session);
+}
+
+/* ---- primary or replica ---- */
+
+static struct backend *
+first_writable(struct cluster_shard *shard, struct backend *primary)
+{
+	return primary != NULL || shard->n > 1 ? primary : shard->backends[0];
+}
+
+static bool
+wants_replica(const struct session *s, const struct plan *plan, const struct cluster_shard *shard)
+{
+	const struct exec *x = s->x;
+	bool read_tx = x->begin != NULL && x->tx_read_only;
+
+	if (shard->n < 2 || s->pins != 0)
+		return false;
+	if (x->begin != NULL)
+		return read_tx && (plan->read_only || plan->kind == PLAN_ANY);
+	return plan->read_only &&
+	       (s->target == TARGET_REPLICA ||
+	           CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, split_reads));
+}
+
+/* A replica for this read; NULL: the primary. RC_AGAIN: one may be there in a moment. */
+static enum rc
+find_replica(struct session *s, struct cluster_shard *shard, int index, struct backend **out)
+{
+	const struct settings *set = &s->db->cluster->conf->shards[index].settings;
+	const struct read_token *token = s->ryw_off ? NULL : tokens_get(s, index);
+	unsigned cursor = atomic_fetch_add_explicit(&shard->cursor, 1, memory_order_relaxed);
+	uint64_t now = loop_now_us(s->w->loop);
+
+	*out = choose_replica(shard->backends, shard->n, set->replica_policy, token, now,
+	    worker_random(s->w), &cursor);
+	if (*out != NULL || token == NULL || set->read_your_writes_wait_us == 0 || s->x->gave_up)
+		return RC_OK;
+	if (choose_replica(shard->backends, shard->n, set->replica_policy, NULL, now, 0, &cursor) == NULL)
+		return RC_OK;
+	for (int i = 0; i < shard->n; i++)
+		health_hurry(s->w->proc->health, shard->backends[i], now + set->read_your_writes_wait_us);
+	session_park(s, BLOCK_TOKEN, set->read_your_writes_wait_us);
+	return RC_AGAIN;
+}
+
+static enum rc
+no_primary(struct session *s, const struct plan *plan, struct err *e)
+{
+	uint64_t wait = s->db->cluster->conf->settings.primary_wait_us;
+	struct cluster_shard *shard = &s->db->cluster->shards[plan->shard];
+
+	if (wait > 0 && !s->x->gave_up) {
+		health_hurry(s->w->proc->health, shard->backends[0], loop_now_us(s->w->loop) + wait);
+		session_park(s, BLOCK_PRIMARY, wait);
+		return RC_AGAIN;
+	}
+	(void)err_set(e, "08001", BLAST_STMT, "shard %s of database %s has no primary now", shard->name,
+	    s->db->cluster->name);
+	err_hint(e, "SHOW SHARDS on the admin console tells what is known of its servers.");
+	return RC_ERR;
+}
+
+static enum rc
+find_backend(struct session *s, const struct plan *plan, struct err *e)
+{
+	struct exec *x = s->x;
+	struct cluster_shard *shard = &s->db->cluster->shards[plan->shard];
+	struct backend *b = NULL;
+
+	if (wants_replica(s, plan, shard)) {
+		enum rc rc = find_replica(s, shard, plan->shard, &b);
+
+		if (rc != RC_OK)
+			return rc;
+	}
+	x->on_replica = b != NULL;
+	if (b == NULL)
+		b = first_writable(shard, choose_primary(shard->backends, shard->n));
+	if (b == NULL)
+		return no_primary(s, plan, e);
+	x->backend = b;
+	return RC_OK;
+}
+
+/* ---- the connection ---- */
+
+static void
+adopt(struct session *s, struct server *server)
+{
+	struct exec *x = s->x;
+
+	s->server = server;
+	server->owner = s;
+	server->owner_ops = &session_server_ops;
+	(void)link_get(server);
+	server->stream.io.low_water = OUTPUT_LOW;
+	x->gave_up = false;
+	atomic_fetch_add_explicit(&s->db->stats->server_assignments, 1, memory_order_relaxed);
+}
+
+static void
+granted(struct waiter *w, struct server *server)
+{
+	struct exec *x = LIST_ENTRY(w, struct exec, waiter);
+	struct session *s = x->session;
+
+	atomic_fetch_add_explicit(&s->db->stats->wait_us, loop_now_us(s->w->loop) - w->since_us,
+	    memory_order_relaxed);
+	histogram_record(s->db->stats->wait_hist, loop_now_us(s->w->loop) - w->since_us);
+	adopt(s, server);
+	if (session_replay(s) == RC_OK)
+		session_unblock(s);
+}
+
+static void
+not_granted(struct waiter *w, const struct err *e)
+{
+	struct session *s = LIST_ENTRY(w, struct exec, waiter)->session;
+
+	s->x->resume = NULL;
+	s->x->blocked = BLOCK_NOT;
+	s->x->shard = SHARD_NONE;
+	session_error(s, e);
+	if (s->state == SESSION_ACTIVE && s->x != NULL)
+		session_run(s);
+}
+
+static enum rc
+acquire(struct session *s, void (*resume)(struct session *), struct err *e)
+{
+	struct exec *x = s->x;
+	struct server *server;
+
+	x->waiter.granted = granted;
+	x->waiter.failed = not_granted;
+	switch (pool_acquire(pools_get(s->w->pools, x->backend, &s->identity->login), &x->waiter, &server, e)) {
+	case RC_ERR:
+		x->shard = SHARD_NONE;
+		return RC_ERR;
+	case RC_AGAIN:
+		x->resume = resume;
+		session_block(s, BLOCK_SERVER);
+		return RC_AGAIN;
+	case RC_OK:
+		break;
+	}
+	adopt(s, server);
+	x->resume = resume;
+	if (session_replay(s) == RC_AGAIN)
+		return RC_AGAIN;
+	x->resume = NULL;
+	return RC_OK;
+}
+
+/* The transaction stands on another shard than this statement wants. */
+static enum rc
+other_shard(struct session *s, const struct plan *plan, struct err *e)
+{
+	const struct cluster *c = s->db->cluster;
+
+	(void)err_set(e, "0A000", BLAST_TXN,
+	    "this transaction is on shard %s, the statement belongs to shard %s",
+	    c->shards[s->x->shard].name, c->shards[plan->shard].name);
+	if (s->pins != 0)
+		err_hint(e, "The session is pinned to its server (SHOW CLIENTS says why); DISCARD ALL frees it.");
+	else
+		err_hint(e, "A transaction stays on the shard of its first statement.");
+	return RC_ERR;
+}
+
+/* So far only statements ran that can run again: roll back here, start over there. */
+static void
+moved_away(struct session *s)
+{
+	struct exec *x = s->x;
+	void (*resume)(struct session *) = x->move_resume;
+	struct err e;
+
+	session_release_server(s);
+	x->begun = false;
+	x->resume = resume;
+	switch (session_need_server(s, &x->plan, resume, &e)) {
+	case RC_OK:
+		x->resume = NULL;
+		resume(s);
+		break;
+	case RC_AGAIN:
+		break;
+	case RC_ERR:
+		x->resume = NULL;
+		session_error(s, &e);
+		break;
+	}
+}
+
+static enum rc
+move_away(struct session *s, void (*resume)(struct session *))
+{
+	struct exec *x = s->x;
+	struct msgbuf *out = &x->out;
+	struct reply *r;
+
+	msgbuf_clear(out);
+	msg_query(out, "ROLLBACK");
+	stream_write(&s->server->stream, out->data, out->len);
+	r = link_push(link_of(s->server), REPLY_QUERY);
+	r->swallow = r->check = true;
+	x->move_resume = resume;
+	x->resume = moved_away;
+	x->replays = 1;
+	session_block(s, BLOCK_REPLAY);
+	return RC_AGAIN;
+}
+
+enum rc
+session_need_server(struct session *s, const struct plan *plan, void (*resume)(struct session *), struct err *e)
+{
+	struct exec *x = s->x;
+	enum rc rc;
+
+	x->plan = *plan;
+	if (s->server != NULL) {
+		if (plan->kind == PLAN_ANY || plan->shard == x->shard)
+			return RC_OK;
+		if (x->begun && !x->firm && !x->unsynced && s->pins == 0)
+			return move_away(s, resume);
+		return other_shard(s, plan, e);
+	}
+	x->resume = resume;
+	rc = find_backend(s, plan, e);
+	if (rc != RC_OK)
+		return rc;
+	if (!list_empty(&x->parked))
+		session_unpark(s);
+	x->shard = plan->shard;
+	return acquire(s, resume, e);
+}
+
+/* ---- after the statement ---- */
+
+void
+session_sent(struct session *s, const struct plan *plan, const struct sql_stmts *stmts)
+{
+	struct exec *x = s->x;
+
+	if (!x->on_replica && !plan->read_only)
+		x->wrote = true;
+	if (!effects_tentative(stmts))
+		x->firm = true;
+	if (x->started_us == 0) {
+		x->started_us = loop_now_us(s->w->loop);
+		session_start_timer(s);
+	}
+	atomic_fetch_add_explicit(&s->db->stats->plans[plan->kind], 1, memory_order_relaxed);
+}
+
+/* The server is at ReadyForQuery 'I' with nothing outstanding, and what is applied on it is what the session has. */
+void
+session_release_server(struct session *s)
+{
+	struct server *server = s->server;
+	struct exec *x = s->x;
+	const struct settings *set = &s->db->cluster->conf->settings;
+
+	if (server == NULL)
+		return;
+	s->server = NULL;
+	if (x != NULL) {
+		x->shard = SHARD_NONE;
+		x->backend = NULL;
+		x->on_replica = false;
+	}
+	if (!reader_at_boundary(&server->reader)) { /* something came behind ReadyForQuery */
+		pool_discard(server, true);
+		return;
+	}
+	if (!io_reading(&server->stream.io))
+		stream_read_start(&server->stream);
+	if (set->server_reset_query_always && set->server_reset_query[0] != '\0') {
+		struct link *l = link_of(server);
+
+		varset_assign(&l->vars, NULL);
+		link_drop_all(l);
+		pool_reset_and_release(server, set->server_reset_query);
+	} else {
+		pool_release(server);
+	}
+}
+
+void
+session_drop_server(struct session *s, bool polite)
+{
+	struct server *server = s->server;
+
+	if (server == NULL)
+		return;
+	s->server = NULL;
+	if (s->x != NULL) {
+		s->x->shard = SHARD_NONE;
+		s->x->backend = NULL;
+	}
+	pool_discard(server, polite);
+}
