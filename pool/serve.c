@@ -77,6 +77,18 @@ starved_here(const struct pool *p, const struct waiter *w)
 	return false;
 }
 
+/* The other worker that lacks a place for longest, unless it is for this very login: that one gets a connection moved. */
+static int
+stranger_in_need(const struct pool *p, uint64_t *since)
+{
+	int who =
+	    budget_neediest(p->backend, p->pools->n_peers, p->pools->index, since);
+
+	if (who >= 0 && atomic_load(&p->lane->worker[who].oldest_wait_us) == *since)
+		return -1;
+	return who;
+}
+
 /* The worker of such a waiter; -1: none. */
 static int
 starved(const struct pool *p, const struct waiter *w)
@@ -86,7 +98,7 @@ starved(const struct pool *p, const struct waiter *w)
 
 	if (starved_here(p, w))
 		return self;
-	who = budget_neediest(p->backend, p->pools->n_peers, self, &since);
+	who = stranger_in_need(p, &since);
 	return who >= 0 && since < w->since_us - POOL_EVICT_US ? who : -1;
 }
 
@@ -310,11 +322,7 @@ give_away(struct site *site)
 	LIST_FOREACH_SAFE (n, &site->idle) {
 		struct server *s = LIST_ENTRY(n, struct server, rest);
 
-		who = budget_neediest(
-		    site->backend, site->pools->n_peers, site->pools->index, &since);
-		if (who < 0)
-			return;
-		if (s->pool->n_waiting == 0)
+		if (s->pool->n_waiting == 0 && (who = stranger_in_need(s->pool, &since)) >= 0)
 			evict(s, who);
 	}
 }

@@ -143,7 +143,7 @@ struct client {
 	struct world *w;
 	int worker;
 	const char *user, *sql;
-	int rounds;              /* to go */
+	atomic_int rounds;       /* to go */
 	int hold_ms;             /* after the answer */
 	struct waiter waiter;
 	struct timer timer;
@@ -318,6 +318,17 @@ client_wait(struct client *c, int ms)
 	for (int i = 0; i < ms && !atomic_load(&c->finished); i++)
 		usleep(1000);
 	return atomic_load(&c->finished);
+}
+
+/* Ends them after the round they are in. */
+static inline void
+world_stop_clients(struct client *c, int n)
+{
+	for (int i = 0; i < n; i++)
+		atomic_store(&c[i].rounds, 0);
+	for (int i = 0; i < n; i++)
+		if (n > 1)
+			assert_true(client_wait(&c[i], 5000));
 }
 
 /* Waits until the expression holds, for at most so many milliseconds. */
