@@ -254,13 +254,19 @@ parse_enum(const struct setting *s, void *values, struct slice text, struct err 
 	return bad_kind(s, err);
 }
 
+static bool
+has_zero(struct slice text)
+{
+	return text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL;
+}
+
 static enum rc
 parse_string(const struct setting *s, void *values, struct slice text,
     struct arena *arena, struct err *err)
 {
 	char *copy;
 
-	if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL)
+	if (has_zero(text))
 		return bad_value(err, "text without zero bytes");
 	copy = arena_strndup(arena, text.ptr, text.len);
 	memcpy(field(s, values), &copy, sizeof copy);
@@ -274,6 +280,8 @@ parse_list(const struct setting *s, void *values, struct slice text, struct aren
 	const char **items;
 	int n = 0, room = 1;
 
+	if (has_zero(text))
+		return bad_value(err, "text without zero bytes");
 	for (size_t i = 0; i < text.len; i++)
 		room += text.ptr[i] == ',';
 	items = ARENA_NEW_N(arena, const char *, (size_t)room);

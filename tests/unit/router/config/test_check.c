@@ -287,6 +287,7 @@ silent(int argc, char **argv)
 		return -1;
 	code = config_check_main(argc, argv);
 	fflush(stdout);
+	fflush(stderr);
 	dup2(out, 1);
 	dup2(errs, 2);
 	close(out);
