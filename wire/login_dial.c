@@ -408,7 +408,7 @@ run_login(const struct dial *d, struct login *l, struct err *e)
 	struct reader r;
 	struct read_msg m;
 	char buf[8192], gone[8192];
-	size_t used;
+	size_t used = 0;
 	enum rc rc = RC_AGAIN;
 
 	reader_init(&r, NULL);

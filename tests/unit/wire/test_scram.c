@@ -557,11 +557,11 @@ hostile_server_first(void **state)
 
 	/* a nonce of 10000 characters is only long; a salt of 300 bytes, a message of
 	 * 20000 are refused */
-	sprintf(big, "r=" NONCES "%010000d,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1", 7);
+	sprintf(big, "r=%s%010000d,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1", NONCES, 7);
 	assert_int_equal(answer_first(big), RC_OK);
-	sprintf(big, "r=" NONCES "%019000d,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1", 7);
+	sprintf(big, "r=%s%019000d,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1", NONCES, 7);
 	expect_err(answer_first(big), "08P01");
-	sprintf(big, "r=" NONCES ",s=%0400d,i=1", 7);
+	sprintf(big, "r=%s,s=%0400d,i=1", NONCES, 7);
 	expect_err(answer_first(big), "08P01");
 	free(big);
 }
