@@ -30,30 +30,27 @@ struct login {
 	const char *user, *password;
 };
 
-/* Who asks: the server's own user, else the database's, else the one who runs auth_query.
- */
+/* Who asks: the database's user, else the server's, else the one who runs auth_query. */
 static struct login
 login_of(const struct probe *p)
 {
 	const struct db_conf *db = p->db;
 	const char *auth_user = db->settings.auth_user;
 	const struct secret *secret;
-	struct login l = {p->server->user, NULL};
 
-	if (l.user == NULL && db->user != NULL)
+	if (db->user != NULL)
 		return (struct login){db->user, db->password};
-	if (l.user == NULL && auth_user[0] != '\0') {
-		l.user = auth_user;
-		secret = db->users != NULL
-			     ? secret_file_find(db->users, slice_of(auth_user))
-			     : NULL;
-		if (secret != NULL && secret->kind == SECRET_PLAIN)
-			l.password = secret->password;
-	}
-	if (l.user != NULL && l.password == NULL)
-		l.password = server_password(p->server, &p->server->hosts[0],
-		    p->server->dbname != NULL ? p->server->dbname : db->name, l.user);
-	return l;
+	if (p->server->user != NULL)
+		return (struct login){p->server->user, p->server->password};
+	if (auth_user[0] == '\0')
+		return (struct login){NULL, NULL};
+	secret =
+	    db->users != NULL ? secret_file_find(db->users, slice_of(auth_user)) : NULL;
+	if (secret != NULL && secret->kind == SECRET_PLAIN)
+		return (struct login){auth_user, secret->password};
+	return (struct login){auth_user,
+	    server_password(p->server, &p->server->hosts[0],
+		p->server->dbname != NULL ? p->server->dbname : db->name, auth_user)};
 }
 
 struct params {
@@ -98,8 +95,10 @@ static const char *
 libpq_mode(enum tls_mode mode)
 {
 	static const char *const names[] = {[TLS_MODE_OFF] = "disable",
-	    [TLS_MODE_ALLOW] = "allow", [TLS_MODE_PREFER] = "prefer",
-	    [TLS_MODE_REQUIRE] = "require", [TLS_MODE_VERIFY_CA] = "verify-ca",
+	    [TLS_MODE_ALLOW] = "allow",
+	    [TLS_MODE_PREFER] = "prefer",
+	    [TLS_MODE_REQUIRE] = "require",
+	    [TLS_MODE_VERIFY_CA] = "verify-ca",
 	    [TLS_MODE_VERIFY_FULL] = "verify-full"};
 
 	return names[mode];

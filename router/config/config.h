@@ -74,7 +74,7 @@ struct server_conf {
 	const char *raw; /* as written, the password masked */
 	const char *file;
 	int line;
-	struct host_conf *hosts; /* at least one; more are tried in turn */
+	struct host_conf *hosts; /* at least one; the first is used, more are warned of */
 	int n_hosts;
 	const char *dbname;   /* NULL: the name the client asked for */
 	const char *user;     /* NULL: the client's */
@@ -89,8 +89,7 @@ struct server_conf {
 	bool sslsni;
 	const char *options;          /* as in the start-up packet */
 	const char *application_name; /* only where the client has none */
-	const char *client_encoding;
-	uint64_t connect_timeout_us; /* 0: server_connect_timeout */
+	uint64_t connect_timeout_us;  /* 0: server_connect_timeout */
 	struct conf_param
 	    *params; /* everything the string says, by libpq's keywords; secrets too */
 	int n_params;

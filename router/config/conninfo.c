@@ -29,6 +29,7 @@ static const struct {
     {"ssl_max_protocol_version", REFUSED, "", "there is no upper limit"},
     {"gssencmode", REFUSED, "disable", "it is always \"disable\""},
     {"replication", REFUSED, "", "clients ask for it themselves"},
+    {"client_encoding", IGNORED, "auto", "clients say theirs"},
     {"target_session_attrs", IGNORED, "any", "roles are found by probes"},
     {"keepalives", IGNORED, "1", "use the setting tcp_keepalive"},
     {"keepalives_idle", IGNORED, "0", "use the setting tcp_keepidle"},
@@ -208,6 +209,11 @@ parse_hosts(struct parse *p)
 		    n_hosts, n_addrs, n_ports);
 		return;
 	}
+	if (n > 1)
+		tell(p, true,
+		    "only the first host of a conninfo is used; name the others as "
+		    "replicas "
+		    "(which one is the primary is found by probes)");
 	p->server->hosts = ARENA_NEW_N(p->arena, struct host_conf, (size_t)n);
 	for (int i = 0; i < n; i++)
 		put_host(p, n_hosts > 0 ? hosts[i] : NULL, n_addrs > 0 ? addrs[i] : NULL,
@@ -348,9 +354,6 @@ take_fields(struct parse *p, const struct settings *tls)
 	s->application_name = or_null(value_of(s, "application_name"));
 	if (s->application_name == NULL)
 		s->application_name = or_null(value_of(s, "fallback_application_name"));
-	s->client_encoding = or_null(value_of(s, "client_encoding"));
-	if (s->client_encoding != NULL && strcmp(s->client_encoding, "auto") == 0)
-		s->client_encoding = NULL;
 	s->weight = 1;
 	parse_timeout(p);
 	parse_tls(p, tls);

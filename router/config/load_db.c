@@ -287,6 +287,44 @@ load_hba(struct loader *l, const char *path, const char *ident_path)
 	return o->hba;
 }
 
+/* ---- passwords that stand elsewhere ---- */
+
+static const char *
+password_in_file(const struct secret_file *users, const char *user)
+{
+	const struct secret *s =
+	    users != NULL ? secret_file_find(users, slice_of(user)) : NULL;
+
+	return s != NULL && s->kind == SECRET_PLAIN ? s->password : NULL;
+}
+
+static void
+find_password(const struct db_conf *db, struct server_conf *s)
+{
+	const char *dbname = db->wildcard ? "" : db->name;
+
+	if (s == NULL || s->user == NULL || s->password != NULL)
+		return;
+	s->password = server_password(
+	    s, &s->hosts[0], s->dbname != NULL ? s->dbname : dbname, s->user);
+	if (s->password == NULL)
+		s->password = password_in_file(db->users, s->user);
+}
+
+/* Where a login is fixed and its password is not said: the passfile has it, or the users
+ * file. */
+static void
+find_passwords(struct db_conf *db)
+{
+	if (db->user != NULL && db->password == NULL)
+		db->password = password_in_file(db->users, db->user);
+	for (int i = 0; i < db->n_shards; i++) {
+		find_password(db, db->shards[i].primary);
+		for (int j = 0; j < db->shards[i].n_replicas; j++)
+			find_password(db, db->shards[i].replicas[j]);
+	}
+}
+
 /* ---- databases ---- */
 
 static bool
@@ -357,6 +395,7 @@ load_database(struct loader *l, const config_setting_t *group)
 	load_map(l, group, db);
 	db->users = load_secrets(l, db->settings.users_file);
 	db->hba = load_hba(l, db->settings.hba_file, db->settings.ident_file);
+	find_passwords(db);
 	c->n_databases++;
 	if (db->wildcard)
 		c->wildcard = db;

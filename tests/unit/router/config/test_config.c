@@ -399,6 +399,9 @@ services_and_passfiles(void **state)
 	assert_string_equal(s->hosts[0].host, "h7");
 	assert_int_equal(s->hosts[0].port, 77);
 	assert_string_equal(s->user, "u8");
+	assert_string_equal(s->password, "*");
+	s = &(struct server_conf){
+	    .passes = s->passes, .n_passes = s->n_passes, .hosts = s->hosts};
 	assert_string_equal(server_password(s, &s->hosts[0], "db", "u7"), "one");
 	assert_string_equal(server_password(s, &s->hosts[0], "x", "back:slash"), "t\\wo");
 	assert_string_equal(server_password(s, &s->hosts[0], "x", "else"), "*");
@@ -412,6 +415,25 @@ services_and_passfiles(void **state)
 	assert_true(told(2, "must be 0600"));
 	assert_true(told(3, "\"nobody\" is in no service file"));
 	unsetenv("PGSERVICEFILE");
+}
+
+/* A fixed login whose password is in the users file alone. */
+static void
+passwords_of_fixed_logins(void **state)
+{
+	const struct db_conf *db;
+
+	(void)state;
+	put("users.txt", "\"app\" \"one\"\n\"own\" \"two\"\n");
+	load_good(
+	    "auth = { users_file = \"users.txt\"; };\n"
+	    "databases = ( { name = \"a\"; user = \"app\"; primary = \"host=h\"; },\n"
+	    "{ name = \"b\"; primary = \"host=h user=own\"; },\n"
+	    "{ name = \"c\"; primary = \"host=h user=nobody\"; } );\n");
+	assert_string_equal(config_database(cfg, slice_of("a"))->password, "one");
+	db = config_database(cfg, slice_of("b"));
+	assert_string_equal(db->shards[0].primary->password, "two");
+	assert_null(config_database(cfg, slice_of("c"))->shards[0].primary->password);
 }
 
 static void
@@ -547,6 +569,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(secrets_are_not_told, begin, end),
 	    cmocka_unit_test_setup_teardown(refused_keywords, begin, end),
 	    cmocka_unit_test_setup_teardown(services_and_passfiles, begin, end),
+	    cmocka_unit_test_setup_teardown(passwords_of_fixed_logins, begin, end),
 	    cmocka_unit_test_setup_teardown(map_mistakes, begin, end),
 	    cmocka_unit_test_setup_teardown(set_and_show, begin, end),
 	};
