@@ -70,6 +70,11 @@ tables = (
 """
 
 
+def psql_file(fleet, server, database, path):
+    with open(path) as f:
+        fleet.psql(server, f.read(), database)
+
+
 def make_fleet():
     """The suite's fleet, running, with empty databases: shop and wire on every shard, drivers on the first."""
     fleet = fleet_tool.Fleet(os.path.join(WORK, "fleet"))
@@ -82,13 +87,10 @@ def make_fleet():
         fleet.psql(p, "GRANT CREATE ON SCHEMA public TO PUBLIC; SET ROLE app;" + SHOP_TABLES +
                    "GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC", "shop")
         fleet.psql(p, "GRANT ALL ON SCHEMA public TO PUBLIC", "drivers")
+        psql_file(fleet, p, "wire", os.path.join(HERE, "wire", "setup.sql"))
+        psql_file(fleet, p, "wire", os.path.join(HERE, "wire", "reset.sql"))
     fleet.wait_streaming()
     return fleet
-
-
-def psql_file(fleet, server, database, path):
-    with open(path) as f:
-        fleet.psql(server, f.read(), database)
 
 
 def free_port():

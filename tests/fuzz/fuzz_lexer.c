@@ -55,6 +55,54 @@ check_consts(struct slice text, const struct sql_consts *k)
 	arena_reset(&a);
 }
 
+/* Other constants of the same classes in the places of those that are not pinned. */
+static struct slice
+other_constants(struct slice text, const struct sql_consts *k)
+{
+	static const char *const other[] = {
+	    [CONST_INT4] = " 1 ", [CONST_STRING] = " $z$z$z$ ", [CONST_ESTRING] = " E'z' "};
+	char *out = malloc(text.len + k->n * 12 + 1), *p = out;
+	const char *at = text.ptr;
+
+	for (uint32_t i = 0; i < k->n; i++) {
+		enum const_class class = k->v[i].class;
+		const char *value = class < sizeof other / sizeof *other ? other[class] : NULL;
+
+		if (value == NULL)
+			continue;
+		p = mempcpy(p, at, (size_t)(k->v[i].raw.ptr - at));
+		p = mempcpy(p, value, strlen(value));
+		at = k->v[i].raw.ptr + k->v[i].raw.len;
+	}
+	p = mempcpy(p, at, (size_t)(text.ptr + text.len - at));
+	return (struct slice){out, (size_t)(p - out)};
+}
+
+/* Texts of one shape must mean the same to the analysis. */
+static void
+check_analysis(const struct shape *s, struct slice text, const struct sql_env *env,
+    const struct sql_consts *k)
+{
+	struct slice other = other_constants(text, k);
+	struct shape_cache *fresh = shape_cache_create(1 << 20);
+	struct sql_consts k2;
+	struct shape *t = shape_get(fresh, other, env, &k2);
+
+	must_hold(t->hash[0] == s->hash[0] && t->hash[1] == s->hash[1]);
+	must_hold(k2.n == s->n_consts && (t->err == NULL) == (s->err == NULL));
+	if (s->stmts != NULL) {
+		must_hold(t->stmts->n == s->stmts->n);
+		for (int i = 0; i < s->stmts->n; i++) {
+			must_hold(t->stmts->v[i].kind == s->stmts->v[i].kind);
+			must_hold(t->stmts->v[i].n_funcs == s->stmts->v[i].n_funcs);
+			must_hold(t->stmts->v[i].n_sets == s->stmts->v[i].n_sets);
+			must_hold(t->stmts->v[i].pins == s->stmts->v[i].pins);
+		}
+	}
+	shape_cache_destroy(fresh);
+	free((char *)other.ptr);
+}
+
 static void
 check_shape(struct slice text, const struct sql_env *env)
 {
@@ -73,6 +121,7 @@ check_shape(struct slice text, const struct sql_env *env)
 	n = k.n;
 	again = shape_get(cache, text, env, &k);
 	must_hold(again->hash[0] == s->hash[0] && again->hash[1] == s->hash[1] && k.n == n);
+	check_analysis(s, text, env, &k);
 	shape_unref(s);
 }
 

@@ -1,5 +1,4 @@
 """Hostile clients and hostile servers: each attack ends in an error for whoever made it, and in nothing for anybody else."""
-import os
 import re
 import socket
 import struct
@@ -35,7 +34,6 @@ def servers():
 @pytest.fixture(scope="module")
 def hostile_weir(fleet, servers):
     """A Weir with a database for each hostile server, and `wire` on a good one."""
-    harness.psql_file(fleet, fleet.d["shards"][0]["primary"], "wire", os.path.join(harness.HERE, "wire", "setup.sql"))
     databases = [harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 4; query_timeout = 0;")]
     for name, s in servers.items():
         databases.append('  { name = "%s"; pool_size = 2; shards = ( { name = "s1"; '

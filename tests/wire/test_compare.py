@@ -19,9 +19,7 @@ def name_of(path):
 
 @pytest.fixture(scope="module")
 def server(fleet):
-    """The first shard's primary, with the scripts' tables (which the second shard has as well)."""
-    for shard in fleet.d["shards"]:
-        harness.psql_file(fleet, shard["primary"], "wire", os.path.join(HERE, "setup.sql"))
+    """The first shard's primary."""
     return fleet.d["shards"][0]["primary"]
 
 

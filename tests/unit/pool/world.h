@@ -113,8 +113,27 @@ world_start(struct world *w, const struct test_pg *pg, int n)
 }
 
 static inline void
+world_end_pools(void *pools)
+{
+	pools_end(pools);
+}
+
+static inline bool
+world_ended(struct world *w)
+{
+	for (int i = 0; i < w->n; i++)
+		if (!pools_ended(w->pools[i]))
+			return false;
+	return true;
+}
+
+static inline void
 world_stop(struct world *w)
 {
+	for (int i = 0; i < w->n; i++)
+		world_call(w, i, world_end_pools, w->pools[i]);
+	while (!world_ended(w))
+		usleep(1000);
 	for (int i = 0; i < w->n; i++) {
 		loop_stop(w->loop[i]);
 		pthread_join(w->thread[i], NULL);

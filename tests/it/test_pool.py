@@ -1,0 +1,131 @@
+"""Pooling: the budget holds, waiters are served in order, and nothing of one client reaches another under saturation."""
+import threading
+import time
+
+import pytest
+
+import harness
+import wire
+
+pytestmark = pytest.mark.skipif(harness.DIRECT, reason="WEIR_DIRECT: without Weir")
+
+
+def backends(fleet, database="wire"):
+    sql = ("select count(*) from pg_stat_activity where datname = '%s' and backend_type = 'client backend' "
+           "and pid <> pg_backend_pid()" % database)
+    return int(fleet.psql(fleet.d["shards"][0]["primary"], sql, database))
+
+
+def run_threads(n, work):
+    failures = []
+
+    def guarded(i):
+        try:
+            work(i)
+        except Exception as e:     # noqa: the test looks at it
+            failures.append("%d: %r" % (i, e))
+
+    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(n)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures, failures[:5]
+
+
+@pytest.fixture
+def small(own_weir, fleet):
+    """A pool of three connections on two workers."""
+    return own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 3;")])
+
+
+def test_prepared_statements_do_not_cross(small):
+    """Forty clients on three connections, each with the same statement names for different texts."""
+    def work(n):
+        with small.connect("wire") as w:
+            w.send(b"".join(wire.parse("s%d" % k, "select %d, %d, $1::int" % (n, k)) for k in range(5)) + wire.SYNC)
+            w.read_until("Z")
+            for i in range(60):
+                k = (i * 7 + n) % 5
+                w.send(wire.bind("", "s%d" % k, [str(i)]) + wire.describe("P", "") + wire.execute() + wire.SYNC)
+                assert w._rows(30) == [(str(n), str(k), str(i))]
+
+    run_threads(40, work)
+
+
+def test_settings_do_not_cross(small):
+    def work(n):
+        with small.connect("wire", options=[("application_name", "client %d" % n)]) as w:
+            w.simple("set work_mem = '%dkB'" % (1000 + n))
+            for i in range(40):
+                if i % 10 == 3:
+                    w.simple("begin; set local statement_timeout = '%dms'; commit" % (5000 + n))
+                got = w.simple("select current_setting('application_name'), current_setting('work_mem'), "
+                               "current_setting('statement_timeout')")
+                assert got == [("client %d" % n, "%dkB" % (1000 + n), "0")], got
+
+    run_threads(30, work)
+
+
+def test_budget_is_never_exceeded(small, fleet):
+    stop, most = threading.Event(), [0]
+
+    def watch():
+        while not stop.is_set():
+            most[0] = max(most[0], backends(fleet))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+
+    def work(n):
+        with small.connect("wire", "app" if n % 2 else "app2") as w:
+            for _ in range(30):
+                w.simple("begin")
+                w.simple("select 1")
+                w.simple("commit")
+
+    try:
+        run_threads(24, work)
+    finally:
+        stop.set()
+        watcher.join()
+    assert 1 <= most[0] <= 3, most[0]
+
+
+def test_waiters_are_served_and_time_out(own_weir, fleet):
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
+                                                   'pool_size = 1; query_wait_timeout = "1s";')])
+    holder, waiter = w.connect("wire"), None
+    holder.simple("begin")
+    waiter = w.connect("wire")
+    start = time.time()
+    with pytest.raises(wire.ServerError) as e:
+        waiter.simple("select 1", timeout=10)
+    assert e.value.sqlstate == "53300" and 0.5 < time.time() - start < 5
+    waiter = w.connect("wire")
+    waiter.send(wire.query("select 2"))
+    time.sleep(0.2)
+    holder.simple("commit")
+    assert waiter._rows(5) == [("2",)]
+
+
+def test_release_only_at_the_end_of_the_transaction(small):
+    with small.connect("wire") as a, small.connect("wire") as b:
+        a.simple("begin")
+        pid = a.simple("select pg_backend_pid()")
+        for _ in range(5):
+            assert b.simple("select pg_backend_pid()") != pid
+            assert a.simple("select pg_backend_pid()") == pid
+        a.simple("rollback")
+
+
+def test_pipelines_under_saturation(small):
+    def work(n):
+        with small.connect("wire") as w:
+            for r in range(10):
+                w.send(b"".join(wire.parse("", "select %d, %d" % (n, i)) + wire.bind("", "") + wire.execute() + wire.SYNC
+                                for i in range(20)))
+                for i in range(20):
+                    assert w._rows(30) == [(str(n), str(i))]
+
+    run_threads(20, work)
