@@ -11,7 +11,7 @@
  * A plain parenthesis inherits its level's clause. Apart from that these are pinned everywhere: strings that follow a
  * name at once (DATE '…') and the arguments between them (timestamp(3) '…'); the arguments of a type (::numeric(10,2));
  * the arguments of set_config, nextval, currval and setval, which the analysis reads; U&'…', whose meaning depends on
- * UESCAPE; E'…' with numeric escapes, which may be malformed. NULL, TRUE and FALSE are keywords, so part of the key.
+ * UESCAPE; E'…' with escapes of bytes or code points, which may be malformed. NULL, TRUE and FALSE are keywords, so part of the key.
  * Pinning too much costs a parse; pinning too little could cost a wrong answer: when in doubt, pin.
  *
  * A statement that does not begin with a word of SQL's data manipulation is keyed by its bytes; one that begins with
@@ -347,16 +347,17 @@ add_const(struct scan *s, const struct token *t, enum mark m)
 	sip_byte(&s->sip, (uint8_t)m);
 }
 
-/* \x, \u and octal escapes may be malformed, and the parser then rejects the text. */
+/* \x, \u and octal escapes, and a backslash before half a character, may make a string malformed; the parser then
+ * rejects the text. */
 static bool
-has_numeric_escape(const struct token *t)
+may_be_malformed(const struct token *t)
 {
 	const char *p = t->start;
 
 	while ((p = memchr(p, '\\', (size_t)(t->end - p))) != NULL) {
 		char c = p[1]; /* a backslash is never the last byte of a string */
 
-		if ((c >= '0' && c <= '7') || c == 'x' || c == 'u' || c == 'U')
+		if ((c >= '0' && c <= '7') || c == 'x' || c == 'u' || c == 'U' || (c & 0x80))
 			return true;
 		p += 2;
 	}
@@ -385,7 +386,7 @@ string_const(struct scan *s, const struct token *t)
 	}
 	s->type_name = typed; /* interval '1' second(3) */
 	if (typed || s->lv->pin || s->too_deep > 0 || t->kind == TOK_USTRING ||
-	    (t->kind == TOK_ESTRING && has_numeric_escape(t)))
+	    (t->kind == TOK_ESTRING && may_be_malformed(t)))
 		put_raw(s, t->start, t->end);
 	else
 		add_const(s, t, m);
