@@ -20,7 +20,8 @@ struct pool_job {
 	int timeout_ms;
 	enum rc rc;
 	struct err err;
-	void (*forget)(struct pool_job *); /* frees it; it never ran */
+	bool ran;
+	void (*forget)(struct pool_job *); /* frees it; its loop has ended */
 };
 
 static void
@@ -106,6 +107,7 @@ dial_run(struct job *job)
 	d->j.rc = backend_tls(job->backend, &t->sslmode, &t->tls, &d->j.err);
 	if (d->j.rc == RC_OK)
 		d->j.rc = login_connect(t, d->j.timeout_ms, &d->result, &d->j.err);
+	d->j.ran = true;
 }
 
 static void
@@ -128,6 +130,8 @@ dial_forget(struct pool_job *j)
 {
 	struct dial *d = dial_of(&j->job);
 
+	if (j->ran && j->rc == RC_OK)
+		login_result_fini(&d->result);
 	lane_leave(d->pool->lane);
 	atomic_fetch_sub(&d->pool->backend->connections, 1);
 	dial_free(d);

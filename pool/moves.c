@@ -78,6 +78,8 @@ parcel_arrived(struct mail *m)
 	struct pools *ps = x->to;
 	struct site *site = site_get(ps, x->backend);
 
+	/* In this order: pools_ended() must not see neither the parcel nor what comes of it. */
+	atomic_store(&ps->ended, false);
 	atomic_fetch_sub(&ps->n_parcels, 1);
 	if (x->ask != NULL)
 		ask_answered(x->ask);

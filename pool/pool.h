@@ -64,8 +64,11 @@ struct dialer; /* pool/dialer.h */
 /* worker_index in 0 … n_workers-1; peers are found through the array given to pools_set_peers() before any worker runs. */
 struct pools *pools_create(struct loop *, int worker_index, struct dialer *);
 void pools_set_peers(struct pools **all, int n);
-/* No loop of any worker runs any more, but all still exist; nobody waits; the dialer is destroyed. Takes some turns of
- * the loops itself, in which connections are closed without a word. */
+/* The end, in this order: pools_end() in each worker's thread, which fails waiters (57P01), loses what is lent and closes
+ * all without a word; until all have ended, their loops run on; loops are stopped; dialer_destroy(); pools_destroy();
+ * loop_destroy(). pools_ended(): any thread. Without pools_end() open connections are leaked, for a process that exits. */
+void pools_end(struct pools *);
+bool pools_ended(struct pools *);
 void pools_destroy(struct pools *);
 /* The session layer's hook: called when a server's memory goes, to free server->link. And when one moves to another worker: the link must
  * then be free of worker-local things (NULL is fine). */

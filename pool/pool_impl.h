@@ -106,7 +106,8 @@ struct pools {
 	void (*param_changed)(struct server *, const char *name, const char *value);
 	struct list jobs;    /* dials and cancels under way */
 	uint64_t random;
-	bool ending;         /* pools_destroy(): nothing is begun any more */
+	bool ending;         /* pools_end(): nothing is begun any more */
+	atomic_bool ended;   /* and nothing was under way when it was last looked at */
 	atomic_int n_parcels; /* on their way to this worker */
 	int n_mail;          /* asks of ours that were not answered yet */
 };
@@ -186,7 +187,7 @@ bool site_may_dial(const struct site *, uint64_t now_us);
 /* ---- connect.c ---- */
 /* The caller has a place for it and the lane was entered. */
 void dial_start(struct pool *);
-/* Frees those that the dialer never began. */
+/* Frees those whose end was not told: no loop and no dialer is there any more. */
 void jobs_forget(struct pools *);
 
 /* ---- moves.c ---- */

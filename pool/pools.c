@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define TABLE_START 64
+#define END_MS      5
 
 static void janitor(struct timer *);
 
@@ -468,7 +469,6 @@ janitor(struct timer *t)
 static void
 end_pool(struct pool *p)
 {
-	assert(p->n_waiting == 0);
 	close_list(&p->idle);
 	close_list(&p->testing);
 	LIST_FOREACH_SAFE (n, &p->closing)
@@ -478,11 +478,11 @@ end_pool(struct pool *p)
 		server_lose(server_of_node(p->active.next), ECONNABORTED);
 }
 
-/* Mail to others, connections on their way included, or closings under way. */
+/* Asks that were not answered, connections on their way out. */
 static bool
 is_busy(struct pools *ps)
 {
-	if (ps->n_mail > 0 || atomic_load(&ps->n_parcels) > 0)
+	if (ps->n_mail > 0)
 		return true;
 	LIST_FOREACH (n, &ps->all)
 		if (!list_empty(&LIST_ENTRY(n, struct pool, node)->closing))
@@ -490,62 +490,49 @@ is_busy(struct pools *ps)
 	return false;
 }
 
-struct stopper {
-	struct mail mail;
-	struct loop *loop;
-};
-
 static void
-stop(struct mail *m)
+look_for_end(struct timer *t)
 {
-	loop_stop(((struct stopper *)(void *)m)->loop);
+	struct pools *ps = LIST_ENTRY(t, struct pools, janitor);
+
+	atomic_store(&ps->ended, !is_busy(ps));
+	timer_start(ps->loop, t, END_MS);
 }
 
-/* The loop's thread has ended; this one takes its turn. */
-static void
-run_a_turn(struct loop *loop)
+void
+pools_end(struct pools *ps)
 {
-	struct stopper s = {.mail.deliver = stop, .loop = loop};
+	struct err e;
 
-	loop_post(loop, &s.mail);
-	loop_run(loop);
-}
-
-/* Parcels and asks go between workers, so all of them come to their end together. */
-static void
-end_all(struct pools *const *peers, int n)
-{
-	bool busy;
-
-	for (int i = 0; i < n; i++) {
-		timer_stop(&peers[i]->janitor);
-		peers[i]->ending = true;
-		LIST_FOREACH (at, &peers[i]->all)
-			end_pool(LIST_ENTRY(at, struct pool, node));
+	(void)err_set(&e, "57P01", BLAST_SESSION, "Weir is shutting down");
+	ps->ending = true;
+	EACH_POOL (ps, p) {
+		waiters_fail(p, &e);
+		end_pool(p);
 	}
-	do {
-		busy = false;
-		for (int i = 0; i < n; i++)
-			run_a_turn(peers[i]->loop);
-		for (int i = 0; i < n; i++)
-			busy |= is_busy(peers[i]);
-	} while (busy);
+	ps->janitor.fire = look_for_end;
+	timer_start(ps->loop, &ps->janitor, END_MS);
+}
+
+bool
+pools_ended(struct pools *ps)
+{
+	return atomic_load(&ps->ended) && atomic_load(&ps->n_parcels) == 0;
 }
 
 void
 pools_destroy(struct pools *ps)
 {
-	struct pools *alone[] = {ps};
-
 	if (ps == NULL)
 		return;
-	if (!ps->ending)
-		end_all(ps->n_peers > 0 ? ps->peers : alone, ps->n_peers > 0 ? ps->n_peers : 1);
+	timer_stop(&ps->janitor);
 	jobs_forget(ps);
-	LIST_FOREACH_SAFE (n, &ps->sites)
-		LIST_ENTRY(n, struct site, node)->n_places = 0;
-	LIST_FOREACH_SAFE (n, &ps->all)
-		pool_destroy(LIST_ENTRY(n, struct pool, node));
+	/* Without pools_end() there may be connections, which only the loop could close: they are left to the process's
+	 * end. */
+	if (ps->servers.live > 0 || atomic_load(&ps->n_parcels) > 0)
+		return;
+	EACH_POOL (ps, p)
+		pool_destroy(p);
 	LIST_FOREACH_SAFE (n, &ps->sites)
 		site_destroy(LIST_ENTRY(n, struct site, node));
 	free(ps->table);
