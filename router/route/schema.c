@@ -2,9 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-
-#include "router/sql/query.h"
-#include "router/sql/stmt.h"
+#include <string.h>
 
 /* One declaration of a function or operator. */
 struct routine {
@@ -22,8 +20,6 @@ struct schema {
 	struct routine **funcs, **ops;
 	const char **namespaces;
 	int n_namespaces;
-	struct sql_stmts **views; /* owns the analyses */
-	size_t n_views;
 };
 
 /* While it is built, tables, functions and operators stand in growing chains of the schema itself. */
@@ -121,11 +117,7 @@ schema_each_table(const struct schema *s, void (*fn)(const struct schema_table *
 size_t
 schema_bytes(const struct schema *s)
 {
-	size_t n = sizeof *s + s->arena.used + s->n_buckets * 3 * sizeof(void *);
-
-	for (size_t i = 0; i < s->n_views; i++)
-		n += s->views[i]->arena.used;
-	return n;
+	return sizeof *s + s->arena.used + s->n_buckets * 3 * sizeof(void *);
 }
 
 /* ---- life ---- */
@@ -151,9 +143,6 @@ schema_unref(struct schema *s)
 {
 	if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (size_t i = 0; i < s->n_views; i++)
-		sql_stmts_free(s->views[i]);
-	free(s->views);
 	free(s->tables);
 	free(s->funcs);
 	free(s->ops);
@@ -366,28 +355,11 @@ schema_builder_so_far(struct schema_builder *b)
 	return b->s;
 }
 
-/* The text is a query, or a CREATE VIEW. A view whose text cannot be read stays without a query; the planner refuses what uses it. */
-static void
-read_view(struct schema *s, struct schema_table *t)
-{
-	struct sql_stmts *v = sql_analyze(slice_of(t->view_sql), NULL, 0);
-
-	s->views[s->n_views++] = v;
-	if (v->n != 1 || v->v[0].query == NULL)
-		return;
-	t->view = v->v[0].kind == STMT_SELECT ? v->v[0].query : v->v[0].query->source;
-}
-
 struct schema *
 schema_builder_finish(struct schema_builder *b)
 {
 	struct schema *s = b->s;
 
-	s->views = zeroed(s->n_tables + 1, sizeof(void *));
-	for (size_t i = 0; i < s->n_buckets; i++)
-		for (struct schema_table *t = s->tables[i]; t != NULL; t = t->next)
-			if (t->view_sql != NULL)
-				read_view(s, t);
 	free(b);
 	return s;
 }

@@ -2,7 +2,7 @@
  * An immutable snapshot, replaced whole after DDL; read from a shard (router/session/schema_load.c by the queries of
  * schema_sql.h) or from a pg_dump -s file (`weir explain --schema`).
  * System schemas are left out but for volatile functions of pg_catalog: what is not here and has a name of pg_catalog is built in.
- * Memory: reference-counted by its owners; one arena and the analyses of the views. Thread: any, read only. */
+ * Memory: reference-counted by its owners; one arena. Thread: any, read only. */
 #ifndef WEIR_ROUTER_ROUTE_SCHEMA_H
 #define WEIR_ROUTER_ROUTE_SCHEMA_H
 
@@ -12,8 +12,6 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
-
-struct sql_query;
 
 struct schema_column {
 	const char *name;
@@ -32,8 +30,7 @@ struct schema_table {
 	int n_columns;
 	/* What it belongs to: a partition's parent, an index's table, a sequence's owner. NULL: itself. */
 	const char *parent_schema, *parent;
-	const char *view_sql;         /* kind v: its query's text */
-	struct sql_query *view;       /* kind v: its query; NULL where it cannot be read */
+	const char *view_sql;         /* kind v: its query's text, or its CREATE VIEW */
 	struct schema_table *next;    /* in the hash chain */
 };
 
@@ -80,7 +77,7 @@ void schema_builder_func(struct schema_builder *, const char *schema, const char
 void schema_builder_operator(struct schema_builder *, const char *schema, const char *name, char volatility);
 /* What has been added until now; borrowed. */
 struct schema *schema_builder_so_far(struct schema_builder *);
-/* Reads the views; the builder is used up. One reference. */
+/* The builder is used up. One reference. */
 struct schema *schema_builder_finish(struct schema_builder *);
 void schema_builder_abandon(struct schema_builder *);
 

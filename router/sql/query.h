@@ -99,7 +99,8 @@ enum query_place {
 	PLACE_FROM,   /* a table of the parent: `at` is its leaf */
 	PLACE_CTE,
 	PLACE_BRANCH, /* of the parent's set operation */
-	PLACE_SOURCE  /* of the parent INSERT, CREATE TABLE AS, CREATE VIEW */
+	PLACE_SOURCE, /* of the parent INSERT, CREATE TABLE AS, CREATE VIEW */
+	PLACE_VIEW    /* the planner's: the query of a view, hung in where the view stands; sees no names outside */
 };
 
 struct sql_target {
