@@ -48,6 +48,10 @@ session_bytes(struct session *s, struct buf *b, uint32_t off, uint32_t len)
 {
 	struct exec *x = session_exec(s);
 
+	if (s->kill) {
+		session_kill(s, "57P01", "the database was removed from the configuration");
+		return;
+	}
 	keep_chunk(x, b, off, len);
 	s->request_us = loop_now_us(s->w->loop);
 	session_run(s);
@@ -85,6 +89,52 @@ copy_message(struct session *s, const struct read_msg *m)
 		session_block(s, BLOCK_OUTPUT);
 }
 
+/* ---- the admin console: simple protocol here, extended in extended.c ---- */
+
+void
+session_admin_done(struct session *s, struct msgbuf *out, const struct err *e)
+{
+	struct exec *x = s->x;
+
+	if (e != NULL) {
+		x->blocked = BLOCK_NOT;
+		session_error(s, e);
+	} else {
+		if (x->msg.type == 'Q')
+			msg_ready(out, 'I');
+		session_reply(s, out);
+	}
+	if (s->state == SESSION_ACTIVE && x->blocked == BLOCK_ADMIN)
+		session_unblock(s);
+	else if (s->state == SESSION_ACTIVE)
+		session_run(s);
+}
+
+static void
+admin_message(struct session *s, struct read_msg *m)
+{
+	struct exec *x = s->x;
+	struct slice sql = m->body;
+	struct msgbuf *out = &x->out;
+	struct err e;
+
+	if (sql.len > 0 && sql.ptr[sql.len - 1] == '\0')
+		sql.len--;
+	msgbuf_clear(out);
+	switch (s->w->proc->admin->command(s, sql, true, out, &e)) {
+	case RC_OK:
+		msg_ready(out, 'I');
+		session_reply(s, out);
+		break;
+	case RC_AGAIN:
+		session_block(s, BLOCK_ADMIN);
+		break;
+	case RC_ERR:
+		session_error(s, &e);
+		break;
+	}
+}
+
 /* ---- dispatch ---- */
 
 static void
@@ -115,13 +165,27 @@ extended_type(char type)
 	       type == 'H' || type == 'S';
 }
 
-static void
-admin_message(struct session *s, struct read_msg *m);
+/* DDL went through: what it changed is read before anything else is planned. */
+bool
+session_schema_behind(const struct session *s)
+{
+	const struct cluster *c = s->db->cluster;
+
+	return atomic_load_explicit(&c->schema_wanted, memory_order_relaxed) !=
+	           atomic_load_explicit(&c->schema_done, memory_order_relaxed) &&
+	       c->n_shards > 1;
+}
 
 static void
 message(struct session *s)
 {
 	struct read_msg *m = &s->x->msg;
+
+	if ((m->type == 'Q' || m->type == 'B') && session_schema_behind(s) && !s->x->gave_up) {
+		s->x->resume = message;
+		session_park(s, BLOCK_SCHEMA, 1000000);
+		return;
+	}
 
 	if (m->type == 'X') {
 		session_close(s, 0);
@@ -319,48 +383,3 @@ session_error(struct session *s, const struct err *e)
 	session_cycle_done(s);
 }
 
-/* ---- the admin console: simple protocol here, extended in extended.c ---- */
-
-void
-session_admin_done(struct session *s, struct msgbuf *out, const struct err *e)
-{
-	struct exec *x = s->x;
-
-	if (e != NULL) {
-		x->blocked = BLOCK_NOT;
-		session_error(s, e);
-	} else {
-		if (x->msg.type == 'Q')
-			msg_ready(out, 'I');
-		session_reply(s, out);
-	}
-	if (s->state == SESSION_ACTIVE && x->blocked == BLOCK_ADMIN)
-		session_unblock(s);
-	else if (s->state == SESSION_ACTIVE)
-		session_run(s);
-}
-
-static void
-admin_message(struct session *s, struct read_msg *m)
-{
-	struct exec *x = s->x;
-	struct slice sql = m->body;
-	struct msgbuf *out = &x->out;
-	struct err e;
-
-	if (sql.len > 0 && sql.ptr[sql.len - 1] == '\0')
-		sql.len--;
-	msgbuf_clear(out);
-	switch (s->w->proc->admin->command(s, sql, true, out, &e)) {
-	case RC_OK:
-		msg_ready(out, 'I');
-		session_reply(s, out);
-		break;
-	case RC_AGAIN:
-		session_block(s, BLOCK_ADMIN);
-		break;
-	case RC_ERR:
-		session_error(s, &e);
-		break;
-	}
-}

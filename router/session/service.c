@@ -108,3 +108,19 @@ service_release(struct cluster *c, int shard, PGconn *conn)
 	n_idle++;
 	pthread_mutex_unlock(&lock);
 }
+
+void
+service_close_all(void)
+{
+	pthread_mutex_lock(&lock);
+	while (idle_list != NULL) {
+		struct idle *i = idle_list;
+
+		idle_list = i->next;
+		PQfinish(i->conn);
+		backend_unref(i->backend);
+		free(i);
+	}
+	n_idle = 0;
+	pthread_mutex_unlock(&lock);
+}

@@ -12,6 +12,7 @@
 /* user NULL: as above. NULL with *e when it cannot be had. search_path is pg_catalog only where `user` is given. */
 PGconn *service_connect(struct cluster *, int shard, const char *user, struct err *e);
 void service_release(struct cluster *, int shard, PGconn *);
+void service_close_all(void);
 /* The server's own SQLSTATE and text. */
 void service_error(PGconn *, const char *what, struct err *);
 

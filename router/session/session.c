@@ -24,7 +24,7 @@ const char *
 block_name(enum block b)
 {
 	static const char *const names[] = {"", "replies", "directory look-up", "no primary", "read your writes",
-	    "server", "settings", "output", "admin", "lsn", "auth query"};
+	    "server", "settings", "output", "admin", "lsn", "schema"};
 
 	return names[b];
 }
@@ -105,6 +105,35 @@ worker_find_session(struct worker *w, uint64_t id)
 
 /* ---- what is needed only while something is under way ---- */
 
+/* A reload came since the last statement: the session goes over to the new configuration of its database. False: there is none any more. */
+static bool
+rebind(struct session *s)
+{
+	struct dbview *view = s->admin ? worker_admin_view(s->w) : worker_view(s->w, slice_of(s->db->cluster->name));
+	struct identity *old = s->identity;
+	const char *shard = s->shard_setting < 0 ? NULL : s->db->cluster->shards[s->shard_setting].name;
+
+	if (view == NULL)
+		return false;
+	s->shard_setting = SHARD_NONE;
+	for (int i = 0; shard != NULL && i < view->cluster->n_shards; i++)
+		if (strcmp(view->cluster->shards[i].name, shard) == 0)
+			s->shard_setting = (int16_t)i;
+	if (view->cluster->n_shards != s->db->cluster->n_shards) { /* shard numbers may mean others now */
+		free(s->tokens);
+		s->tokens = NULL;
+	}
+	if (s->counted) {
+		atomic_fetch_sub(&s->db->cluster->clients, 1);
+		atomic_fetch_add(&view->cluster->clients, 1);
+	}
+	s->identity = worker_identity(s->w, view, slice_of(old->user), &old->login);
+	identity_unref(old);
+	worker_view_unref(s->db);
+	s->db = view;
+	return true;
+}
+
 struct exec *
 session_exec(struct session *s)
 {
@@ -115,6 +144,8 @@ session_exec(struct session *s)
 	if (s->state == SESSION_IDLE)
 		session_set_state(s, SESSION_ACTIVE);
 	timer_stop(&s->timer);
+	if (s->state == SESSION_ACTIVE && s->db->cluster->config != s->w->snap->config && !rebind(s))
+		s->kill = true;
 	s->x = x = slab_alloc(&s->w->exec_slab);
 	x->session = s;
 	x->shard = SHARD_NONE;

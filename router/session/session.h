@@ -35,7 +35,7 @@ enum block {
 	BLOCK_OUTPUT,  /* the server's or client's output queue is full */
 	BLOCK_ADMIN,   /* the admin console works on it */
 	BLOCK_LSN,     /* SHOW weir.lsn */
-	BLOCK_AUTH     /* auth_query */
+	BLOCK_SCHEMA   /* DDL went through; the new schema is being read */
 };
 const char *block_name(enum block);
 
@@ -212,6 +212,7 @@ void session_login_changed(struct session *);            /* looked-up things arr
 /* ---- client.c: the client's messages ---- */
 void session_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
 void session_run(struct session *);
+bool session_schema_behind(const struct session *);
 void session_block(struct session *, enum block);
 /* The reason is over: runs x->resume if there is one, then goes on with the messages. */
 void session_unblock(struct session *);

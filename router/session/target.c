@@ -240,6 +240,10 @@ session_health_changed(struct session *s)
 		try_again(s);
 	else if (x->blocked == BLOCK_LSN)
 		session_unblock(s);
+	else if (x->blocked == BLOCK_SCHEMA && (x->gave_up || !session_schema_behind(s))) {
+		session_unpark(s);
+		session_unblock(s);
+	}
 }
 
 void

@@ -69,6 +69,7 @@ struct worker {
 	struct slab session_slab, exec_slab;
 	uint64_t rnd;                /* xorshift state, for choices that need no secrecy */
 	atomic_bool draining;
+	struct mail drain;           /* shutdown */
 	struct mail changed;         /* health changed */
 	atomic_bool changed_posted;
 	atomic_int n_parked;
@@ -85,6 +86,9 @@ struct proc {
 	atomic_int clients;                /* all sessions */
 	_Atomic uint64_t next_session;
 	atomic_bool shutting_down;         /* SIGTERM: 57P01 for the idle */
+	volatile bool stop_now;            /* not even transactions are waited for */
+	void *control;                     /* proc.c's */
+	struct snapshot *previous;         /* replaced by the latest reload */
 	uint64_t started_us;
 	/* The admin console's handler, set by main.c before any worker runs; called for messages of sessions on database `weir`. */
 	const struct admin_ops *admin;
