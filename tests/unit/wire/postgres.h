@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -46,6 +47,10 @@ test_pg_spawn(const struct test_pg *pg, const char *const *argv)
 		return pid;
 	snprintf(log, sizeof log, "%s/log", pg->dir);
 	test_pg_become();
+	/* A test that is killed must not leave its server behind. (Changing the user
+	 * forgets this, so it comes after.) */
+	if (prctl(PR_SET_PDEATHSIG, SIGQUIT) != 0)
+		_exit(126);
 	if (chdir(pg->dir) != 0 || freopen(log, "a", stdout) == NULL || dup2(1, 2) < 0)
 		_exit(126);
 	unsetenv("LD_PRELOAD");
