@@ -1,4 +1,5 @@
-/* libconfig text → map_load() → map; a map that is accepted is printed and routed through. */
+/* libconfig text → map_load() → map; a map that is accepted is printed and routed
+ * through. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,9 +35,12 @@ use(const struct shard_map *m, const char *text)
 		uint64_t bitmap[MAP_SHARD_WORDS] = {0};
 
 		for (; n < d->n_types; n++)
-			if (key_from_text(d->types[n], (struct slice){text, strnlen(text, 40)}, &env, &a, &k[n], &e) != RC_OK)
+			if (key_from_text(d->types[n],
+				(struct slice){text, strnlen(text, 40)}, &env, &a, &k[n],
+				&e) != RC_OK)
 				break;
-		if (n == d->n_types && shard_map_route(m, d, k, 1, &shard, &e) == RC_OK && shard >= m->n_shards)
+		if (n == d->n_types && shard_map_route(m, d, k, 1, &shard, &e) == RC_OK &&
+		    shard >= m->n_shards)
 			abort();
 		if (n > 0)
 			shard_map_range(m, d, &k[0], true, NULL, false, bitmap);

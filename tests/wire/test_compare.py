@@ -7,6 +7,7 @@ import pytest
 
 import harness
 import script
+import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPTS = sorted(glob.glob(os.path.join(HERE, "scripts", "*.txt")))
@@ -18,26 +19,29 @@ def name_of(path):
 
 
 @pytest.fixture(scope="module")
-def server(fleet):
-    """The first shard's primary."""
-    return fleet.d["shards"][0]["primary"]
+def reset(fleet):
+    """Puts the scripts' database on the first shard back as it was."""
+    with open(os.path.join(HERE, "reset.sql")) as f:
+        sql = f.read()
+    with wire.connect(fleet.d["socket_dir"], fleet.d["shards"][0]["primary"]["port"], "postgres", "", "wire") as w:
+        yield lambda: w.simple(sql)
 
 
 @pytest.fixture(scope="module")
-def expected(fleet, server, direct):
+def expected(reset, direct):
     """Transcripts straight from PostgreSQL, each made once."""
     seen = {}
 
     def transcript(path):
         if path not in seen:
-            seen[path] = run(fleet, server, path, direct("wire"))
+            seen[path] = run(reset, path, direct("wire"))
         return seen[path]
 
     return transcript
 
 
-def run(fleet, server, path, target):
-    harness.psql_file(fleet, server, "wire", os.path.join(HERE, "reset.sql"))
+def run(reset, path, target):
+    reset()
     return script.run_script(path, target.as_script_target())
 
 
@@ -48,7 +52,7 @@ def read_expected(path):
 
 @pytest.mark.parametrize("database", DATABASES[:1] if harness.DIRECT else DATABASES)
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
-def test_script(path, database, fleet, server, expected, target):
+def test_script(path, database, reset, expected, target):
     directives = script.directives_of(path)
     if "expect" in directives:
         if harness.DIRECT:
@@ -57,7 +61,7 @@ def test_script(path, database, fleet, server, expected, target):
     else:
         want = expected(path)
     assert not any(" at line " in line or line.endswith(" at login") for line in want), "\n".join(want)
-    got = run(fleet, server, path, target(database))
+    got = run(reset, path, target(database))
     diff = "\n".join(difflib.unified_diff(want, got, "PostgreSQL", database, lineterm="", n=2))
     assert not diff, "\n" + diff
 

@@ -41,7 +41,9 @@ integers(void **state)
 	for (int64_t i = 0; i < n; i++) {
 		int64_t key = i * 7919;
 
-		assert_int_equal(directory_add(d, int_key(&key), (int)(i % 1000), (uint32_t)i), DIRECTORY_ADDED);
+		assert_int_equal(
+		    directory_add(d, int_key(&key), (int)(i % 1000), (uint32_t)i),
+		    DIRECTORY_ADDED);
 	}
 	directory_seal(d, on_duplicate, NULL);
 	assert_int_equal(duplicates, 0);
@@ -54,7 +56,8 @@ integers(void **state)
 	}
 	/* 18 bytes a key, as the header says. */
 	assert_true(directory_bytes(d) < (size_t)n * 18 + 1000);
-	assert_int_equal(directory_add(d, SLICE_LIT("short"), 1, 1), DIRECTORY_KEY_TOO_LONG);
+	assert_int_equal(
+	    directory_add(d, SLICE_LIT("short"), 1, 1), DIRECTORY_KEY_TOO_LONG);
 	directory_destroy(d);
 }
 
@@ -81,13 +84,17 @@ texts(void **state)
 	(void)state;
 	for (int i = 0; i < 50000; i++) {
 		snprintf(key, sizeof key, "tenant-%d", i);
-		assert_int_equal(directory_add(d, slice_of(key), i % 3, 0), DIRECTORY_ADDED);
+		assert_int_equal(
+		    directory_add(d, slice_of(key), i % 3, 0), DIRECTORY_ADDED);
 	}
 	memset(big, 'x', sizeof big);
 	for (size_t n = 250; n < 260; n++)
-		assert_int_equal(directory_add(d, (struct slice){big, n}, (int)n, 0), DIRECTORY_ADDED);
-	assert_int_equal(directory_add(d, (struct slice){big, DIRECTORY_KEY_MAX}, 5, 0), DIRECTORY_ADDED);
-	assert_int_equal(directory_add(d, (struct slice){big, sizeof big}, 5, 0), DIRECTORY_KEY_TOO_LONG);
+		assert_int_equal(
+		    directory_add(d, (struct slice){big, n}, (int)n, 0), DIRECTORY_ADDED);
+	assert_int_equal(directory_add(d, (struct slice){big, DIRECTORY_KEY_MAX}, 5, 0),
+	    DIRECTORY_ADDED);
+	assert_int_equal(directory_add(d, (struct slice){big, sizeof big}, 5, 0),
+	    DIRECTORY_KEY_TOO_LONG);
 	assert_int_equal(directory_add(d, SLICE_LIT(""), 7, 0), DIRECTORY_ADDED);
 	directory_seal(d, on_duplicate, NULL);
 	for (size_t n = 250; n < 260; n++)
@@ -258,7 +265,8 @@ hammer(void *arg)
 		int got;
 
 		if (i % 5 == 0)
-			directory_cache_learn(d, int_key(&k), (int)(k % 500), (uint64_t)i * 100);
+			directory_cache_learn(
+			    d, int_key(&k), (int)(k % 500), (uint64_t)i * 100);
 		else if (i % 17 == 0)
 			directory_cache_forget(d, int_key(&k));
 		else if (i % 20011 == 1)
@@ -303,13 +311,16 @@ measured(void **state)
 		char key[40];
 
 		snprintf(key, sizeof key, "tenant-%012lld", (long long)i);
-		assert_int_equal(directory_add(d, slice_of(key), (int)(i % 16), 0), DIRECTORY_ADDED);
+		assert_int_equal(
+		    directory_add(d, slice_of(key), (int)(i % 16), 0), DIRECTORY_ADDED);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	directory_seal(d, on_duplicate, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	print_message("%lld keys of 19 bytes: sealed in %.2f s, %.1f bytes a key\n", (long long)n,
-	    (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9, (double)directory_bytes(d) / (double)n);
+	print_message("%lld keys of 19 bytes: sealed in %.2f s, %.1f bytes a key\n",
+	    (long long)n,
+	    (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9,
+	    (double)directory_bytes(d) / (double)n);
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	for (int64_t i = 0; i < 2000000; i++) {
 		char key[20] = "tenant-000000000000";
@@ -320,7 +331,8 @@ measured(void **state)
 		found += directory_get(d, (struct slice){key, 19}) >= 0;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
-	ns = ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / 2000000;
+	ns = ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
+	     2000000;
 	print_message("%.0f ns a look-up\n", ns);
 	assert_int_equal(found, 2000000);
 	assert_true(ns < 1000);

@@ -31,9 +31,12 @@ golden_vectors(void **state)
 
 		if (key_from_text(g->type, slice_of(g->text), &env, &a, &k, &e) != RC_OK)
 			fail_msg("%s \"%s\": %s", key_type_name(g->type), g->text, e.msg);
-		if (key_hash(&k, 0) != g->hash || key_hash(&k, HASH_PARTITION_SEED) != g->partition_hash)
-			fail_msg("%s \"%s\": %016llx, golden %016llx", key_type_name(g->type), g->text,
-			    (unsigned long long)key_hash(&k, 0), (unsigned long long)g->hash);
+		if (key_hash(&k, 0) != g->hash ||
+		    key_hash(&k, HASH_PARTITION_SEED) != g->partition_hash)
+			fail_msg("%s \"%s\": %016llx, golden %016llx",
+			    key_type_name(g->type), g->text,
+			    (unsigned long long)key_hash(&k, 0),
+			    (unsigned long long)g->hash);
 	}
 	assert_true(sizeof golden / sizeof golden[0] > 250);
 	arena_reset(&a);
@@ -45,7 +48,8 @@ integers_agree(void **state)
 {
 	(void)state;
 	for (int64_t v = -40000; v < 40000; v += 37) {
-		struct key k2 = {KEY_INT2, .i = v}, k4 = {KEY_INT4, .i = v}, k8 = {KEY_INT8, .i = v};
+		struct key k2 = {KEY_INT2, .i = v}, k4 = {KEY_INT4, .i = v},
+			   k8 = {KEY_INT8, .i = v};
 
 		assert_true(key_hash(&k2, 0) == key_hash(&k8, 0));
 		assert_true(key_hash(&k4, 5) == key_hash(&k8, 5));

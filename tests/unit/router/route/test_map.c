@@ -39,7 +39,8 @@ problems_of(const struct map_builder *b)
 	const char *all = "";
 
 	for (int i = 0; (p = map_builder_problem(b, i)) != NULL; i++)
-		all = arena_printf(&arena, "%s%d: %s%s\n", all, p->loc.line, p->warning ? "warning: " : "", p->text);
+		all = arena_printf(&arena, "%s%d: %s%s\n", all, p->loc.line,
+		    p->warning ? "warning: " : "", p->text);
 	return all;
 }
 
@@ -103,7 +104,8 @@ route(const struct shard_map *m, int dist, const char *text)
 }
 
 static const char *
-range_of(const struct shard_map *m, int dist, const char *lo, bool lo_in, const char *hi, bool hi_in)
+range_of(const struct shard_map *m, int dist, const char *lo, bool lo_in, const char *hi,
+    bool hi_in)
 {
 	const struct distribution *d = &m->distributions[dist];
 	uint64_t bitmap[MAP_SHARD_WORDS] = {0};
@@ -113,38 +115,54 @@ range_of(const struct shard_map *m, int dist, const char *lo, bool lo_in, const 
 
 	key_env_init(&env, "ISO, MDY", "UTC", NULL, NULL);
 	if (lo != NULL)
-		assert_int_equal(key_from_text(d->types[0], slice_of(lo), &env, &arena, &l, &e), RC_OK);
+		assert_int_equal(
+		    key_from_text(d->types[0], slice_of(lo), &env, &arena, &l, &e),
+		    RC_OK);
 	if (hi != NULL)
-		assert_int_equal(key_from_text(d->types[0], slice_of(hi), &env, &arena, &h, &e), RC_OK);
-	shard_map_range(m, d, lo == NULL ? NULL : &l, lo_in, hi == NULL ? NULL : &h, hi_in, bitmap);
-	return arena_printf(&arena, "%s%s%s", bitmap[0] & 1 ? "1" : "", bitmap[0] & 2 ? "2" : "", bitmap[0] & 4 ? "3" : "");
+		assert_int_equal(
+		    key_from_text(d->types[0], slice_of(hi), &env, &arena, &h, &e),
+		    RC_OK);
+	shard_map_range(
+	    m, d, lo == NULL ? NULL : &l, lo_in, hi == NULL ? NULL : &h, hi_in, bitmap);
+	return arena_printf(&arena, "%s%s%s", bitmap[0] & 1 ? "1" : "",
+	    bitmap[0] & 2 ? "2" : "", bitmap[0] & 4 ? "3" : "");
 }
 
 /* ---- a whole map ---- */
 
-#define SHOP                                                                                                              \
-	"distributions = (\n"                                                                                             \
-	"  { name = \"customer\"; kind = \"hash\"; type = \"bigint\"; buckets = 1024;\n"                                  \
-	"    placement = ( { shard = \"s1\"; buckets = \"0-511\"; }, { shard = \"s2\"; buckets = \"512-1023\"; } ); },\n" \
-	"  { name = \"day\"; kind = \"range\"; type = \"date\";\n"                                                        \
-	"    ranges = ( { to = \"2026-01-01\"; shard = \"s1\"; }, { from = \"2026-01-01\"; shard = \"s2\"; } ); },\n"     \
-	"  { name = \"tenant\"; kind = \"directory\"; type = \"text\"; default = \"s1\";\n"                               \
-	"    entries = ( { key = \"acme\"; shard = \"s2\"; } ); },\n"                                                     \
-	"  { name = \"pair\"; kind = \"hash\"; type = (\"bigint\", \"text\"); buckets = 4;\n"                             \
-	"    placement = ( { shard = \"s3\"; buckets = \"0, 2 - 3\"; }, { shard = \"s1\"; buckets = 1; } ); },\n"         \
-	"  { name = \"asked\"; kind = \"directory\"; type = \"uuid\"; lookup = \"SELECT shard FROM t WHERE k = $1\";\n"   \
-	"    lookup_cache_size = 10; lookup_cache_ttl = 60; } );\n"                                                       \
-	"tables = (\n"                                                                                                    \
-	"  { name = \"customers\"; distribution = \"customer\"; key = \"id\"; },\n"                                       \
-	"  { name = \"orders\"; distribution = \"customer\"; key = \"customer_id\"; },\n"                                 \
-	"  { name = \"orders\"; schema = \"old\"; distribution = \"customer\"; key = [\"c.id\"]; },\n"                    \
-	"  { name = \"sales.events\"; distribution = \"day\"; key = \"happened_on\"; },\n"                                \
-	"  { name = \"pairs\"; distribution = \"pair\"; key = (\"a\", \"b\"); },\n"                                       \
-	"  { name = \"tenants\"; distribution = \"tenant\"; key = \"name\"; },\n"                                         \
-	"  { name = \"countries\"; reference = true; } );\n"                                                              \
-	"functions = (\n"                                                                                                 \
-	"  { name = \"place_order\"; distribution = \"customer\"; argument = 1; },\n"                                     \
-	"  { name = \"place_order\"; schema = \"old\"; distribution = \"day\"; argument = 2; read_only = true; },\n"      \
+#define SHOP                                                                             \
+	"distributions = (\n"                                                            \
+	"  { name = \"customer\"; kind = \"hash\"; type = \"bigint\"; buckets = 1024;\n" \
+	"    placement = ( { shard = \"s1\"; buckets = \"0-511\"; }, { shard = \"s2\"; " \
+	"buckets = \"512-1023\"; } ); },\n"                                              \
+	"  { name = \"day\"; kind = \"range\"; type = \"date\";\n"                       \
+	"    ranges = ( { to = \"2026-01-01\"; shard = \"s1\"; }, { from = "             \
+	"\"2026-01-01\"; shard = \"s2\"; } ); },\n"                                      \
+	"  { name = \"tenant\"; kind = \"directory\"; type = \"text\"; default = "       \
+	"\"s1\";\n"                                                                      \
+	"    entries = ( { key = \"acme\"; shard = \"s2\"; } ); },\n"                    \
+	"  { name = \"pair\"; kind = \"hash\"; type = (\"bigint\", \"text\"); buckets "  \
+	"= 4;\n"                                                                         \
+	"    placement = ( { shard = \"s3\"; buckets = \"0, 2 - 3\"; }, { shard = "      \
+	"\"s1\"; buckets = 1; } ); },\n"                                                 \
+	"  { name = \"asked\"; kind = \"directory\"; type = \"uuid\"; lookup = "         \
+	"\"SELECT shard FROM t WHERE k = $1\";\n"                                        \
+	"    lookup_cache_size = 10; lookup_cache_ttl = 60; } );\n"                      \
+	"tables = (\n"                                                                   \
+	"  { name = \"customers\"; distribution = \"customer\"; key = \"id\"; },\n"      \
+	"  { name = \"orders\"; distribution = \"customer\"; key = \"customer_id\"; "    \
+	"},\n"                                                                           \
+	"  { name = \"orders\"; schema = \"old\"; distribution = \"customer\"; key = "   \
+	"[\"c.id\"]; },\n"                                                               \
+	"  { name = \"sales.events\"; distribution = \"day\"; key = \"happened_on\"; "   \
+	"},\n"                                                                           \
+	"  { name = \"pairs\"; distribution = \"pair\"; key = (\"a\", \"b\"); },\n"      \
+	"  { name = \"tenants\"; distribution = \"tenant\"; key = \"name\"; },\n"        \
+	"  { name = \"countries\"; reference = true; } );\n"                             \
+	"functions = (\n"                                                                \
+	"  { name = \"place_order\"; distribution = \"customer\"; argument = 1; },\n"    \
+	"  { name = \"place_order\"; schema = \"old\"; distribution = \"day\"; "         \
+	"argument = 2; read_only = true; },\n"                                           \
 	"  { name = \"vat\"; reference = true; read_only = true; } );\n"
 
 static void
@@ -168,7 +186,8 @@ whole_map(void **state)
 	    "  0 -> s3\n"
 	    "  1 -> s1\n"
 	    "  2-3 -> s3\n"
-	    "distribution asked: directory (uuid), 0 entries, lookup SELECT shard FROM t WHERE k = $1\n"
+	    "distribution asked: directory (uuid), 0 entries, lookup SELECT shard FROM t "
+	    "WHERE k = $1\n"
 	    "table public.countries: reference\n"
 	    "table public.customers: customer (id)\n"
 	    "table sales.events: day (happened_on)\n"
@@ -236,7 +255,8 @@ route_hash(void **state)
 
 	(void)state;
 	/* SELECT hashint8extended(42, 0) & 1023 */
-	assert_int_equal(route(m, 0, "1"), (int)(((uint64_t)-3670598878359251130LL & 1023) >= 512));
+	assert_int_equal(
+	    route(m, 0, "1"), (int)(((uint64_t)-3670598878359251130LL & 1023) >= 512));
 	for (int i = 0; i < 10000; i++)
 		count[route(m, 0, arena_printf(&arena, "%d", i))]++;
 	assert_int_equal(count[2], 0);
@@ -265,9 +285,11 @@ route_range(void **state)
 	/* Not a range distribution: all its shards. */
 	assert_string_equal(range_of(m, 0, "1", true, "2", true), "12");
 	shard_map_destroy(m);
-	g = good("distributions = ( { name = \"r\"; kind = \"range\"; type = \"int\"; allow_gaps = true; ranges = (\n"
-	         "{ from = \"30\"; to = \"40\"; shard = \"s3\"; }, { from = -10; to = 10; shard = \"s1\"; },\n"
-	         "{ from = \"10\"; to = 20L; shard = \"s2\"; } ); } );");
+	g = good("distributions = ( { name = \"r\"; kind = \"range\"; type = \"int\"; "
+		 "allow_gaps = true; ranges = (\n"
+		 "{ from = \"30\"; to = \"40\"; shard = \"s3\"; }, { from = -10; to = "
+		 "10; shard = \"s1\"; },\n"
+		 "{ from = \"10\"; to = 20L; shard = \"s2\"; } ); } );");
 	assert_int_equal(route(g, 0, "-11"), SHARD_NONE);
 	assert_int_equal(route(g, 0, "-10"), 0);
 	assert_int_equal(route(g, 0, "9"), 0);
@@ -287,8 +309,10 @@ route_range(void **state)
 static void
 route_text_range(void **state)
 {
-	struct shard_map *m = good("distributions = ( { name = \"r\"; kind = \"range\"; type = \"text\"; ranges = (\n"
-	                           "{ to = \"m\"; shard = \"s1\"; }, { from = \"m\"; shard = \"s2\"; } ); } );");
+	struct shard_map *m = good(
+	    "distributions = ( { name = \"r\"; kind = \"range\"; type = \"text\"; ranges "
+	    "= (\n"
+	    "{ to = \"m\"; shard = \"s1\"; }, { from = \"m\"; shard = \"s2\"; } ); } );");
 
 	(void)state;
 	assert_int_equal(route(m, 0, ""), 0);
@@ -326,18 +350,22 @@ route_directory(void **state)
 	assert_int_equal(route(m, 4, uuid), SHARD_NONE);
 	shard_map_forget_all(m, d);
 	assert_int_equal(route(m, 4, uuid), 98);
-	assert_int_equal(shard_map_learn(m, &m->distributions[2], SLICE_LIT("x"), "s1", 5, &e), RC_ERR);
+	assert_int_equal(
+	    shard_map_learn(m, &m->distributions[2], SLICE_LIT("x"), "s1", 5, &e),
+	    RC_ERR);
 	shard_map_forget(m, &m->distributions[2], SLICE_LIT("x"));
 	shard_map_forget_all(m, &m->distributions[2]);
 	shard_map_destroy(m);
-	n = good("distributions = ( { name = \"t\"; kind = \"directory\"; type = \"text\";\n"
-	         "entries = ( { key = \"a\"; shard = \"s1\"; } ); } );");
+	n = good(
+	    "distributions = ( { name = \"t\"; kind = \"directory\"; type = \"text\";\n"
+	    "entries = ( { key = \"a\"; shard = \"s1\"; } ); } );");
 	assert_int_equal(route(n, 0, "nobody"), SHARD_NONE);
 	assert_int_equal(route_no_shard(n, &n->distributions[0], &k, &e), RC_ERR);
 	assert_string_equal(e.sqlstate, "23514");
 	assert_non_null(strstr(e.msg, "nobody"));
 	k.type = KEY_INT8;
-	assert_int_equal(shard_map_route(n, &n->distributions[0], &k, 0, &(int){0}, &e), RC_ERR);
+	assert_int_equal(
+	    shard_map_route(n, &n->distributions[0], &k, 0, &(int){0}, &e), RC_ERR);
 	shard_map_destroy(n);
 }
 
@@ -355,7 +383,8 @@ mistakes_in_hash(void **state)
 	    "    { shard = \"s22\"; buckets = \"11\"; } ); },\n"
 	    "{ name = \"c\"; kind = \"hash\"; type = \"bigint\"; },\n"
 	    "{ name = \"d\"; kind = \"hash\"; type = \"bigint\"; buckets = 2;\n"
-	    "  placement = ( { shard = \"s1\"; buckets = \"0-\"; }, { shard = \"s1\"; buckets = \"1-0\"; } ); },\n"
+	    "  placement = ( { shard = \"s1\"; buckets = \"0-\"; }, { shard = \"s1\"; "
+	    "buckets = \"1-0\"; } ); },\n"
 	    "{ name = \"a\"; kind = \"hash\"; type = \"bigint\"; buckets = 0; } );\n",
 	    "2: buckets = 1000: a power of two from 1 to 1048576 is needed\n"
 	    "6: unknown shard \"s22\"; did you mean \"s2\"?\n"
@@ -385,27 +414,40 @@ mistakes_in_ranges(void **state)
 	    "  { from = \"2026-01-01\"; to = \"2026-01-01\"; shard = \"s3\"; } ); },\n"
 	    "{ name = \"b\"; kind = \"range\"; type = \"timestamptz\"; ranges = (\n"
 	    "  { from = \"2026-01-01 00:00:00\"; shard = \"s1\"; } ); },\n"
-	    "{ name = \"c\"; kind = \"range\"; type = \"int\"; ranges = ( { from = \"1\"; shard = \"s1\"; }, { shard = \"s2\"; } ); },\n"
+	    "{ name = \"c\"; kind = \"range\"; type = \"int\"; ranges = ( { from = "
+	    "\"1\"; shard = \"s1\"; }, { shard = \"s2\"; } ); },\n"
 	    "{ name = \"d\"; kind = \"range\"; type = \"int\"; },\n"
-	    "{ name = \"e\"; kind = \"range\"; type = \"bigint, text\"; ranges = ( ); } );\n",
+	    "{ name = \"e\"; kind = \"range\"; type = \"bigint, text\"; ranges = ( ); } "
+	    ");\n",
 	    "6: from: date/time field value out of range: \"2026-02-30\"\n"
-	    "7: from: the value of a date key cannot be proven from \"tomorrow\". Write it in ISO 8601 form: 2026-01-31, or "
+	    "7: from: the value of a date key cannot be proven from \"tomorrow\". Write "
+	    "it in ISO 8601 form: 2026-01-31, or "
 	    "2026-01-31 10:00:00+00.\n"
-	    "8: the range from \"2026-01-01\" to \"2026-01-01\" is empty (`to` is not part of it)\n"
-	    "10: from: timestamp with time zone key without an offset, in a session whose TimeZone is neither UTC nor a fixed "
-	    "offset. Write the offset: 2026-01-31 10:00:00+01, or SET TimeZone TO 'UTC'.\n"
-	    "13: several key columns: only a hash distribution can have them, \"e\" is a range distribution\n"
+	    "8: the range from \"2026-01-01\" to \"2026-01-01\" is empty (`to` is not "
+	    "part of it)\n"
+	    "10: from: timestamp with time zone key without an offset, in a session "
+	    "whose TimeZone is neither UTC nor a fixed "
+	    "offset. Write the offset: 2026-01-31 10:00:00+01, or SET TimeZone TO "
+	    "'UTC'.\n"
+	    "13: several key columns: only a hash distribution can have them, \"e\" is a "
+	    "range distribution\n"
 	    "4: distribution \"a\": the range overlaps the one at line 3\n"
 	    "11: distribution \"c\": the range overlaps the one at line 11\n"
 	    "12: distribution \"d\" has no ranges\n"
 	    "13: distribution \"e\" has no ranges\n");
-	bad("distributions = ( { name = \"a\"; kind = \"range\"; type = \"int\"; ranges = (\n"
-	    "  { from = \"1\"; to = \"5\"; shard = \"s1\"; }, { from = \"7\"; to = \"9\"; shard = \"s2\"; } ); } );\n",
-	    "1: warning: distribution \"a\": no shard for keys up to 1 (allow_gaps = true if that is meant)\n"
-	    "1: warning: distribution \"a\": no shard for keys from 5 up to 7 (allow_gaps = true if that is meant)\n"
-	    "1: warning: distribution \"a\": no shard for keys from 9 (allow_gaps = true if that is meant)\n");
+	bad("distributions = ( { name = \"a\"; kind = \"range\"; type = \"int\"; ranges "
+	    "= (\n"
+	    "  { from = \"1\"; to = \"5\"; shard = \"s1\"; }, { from = \"7\"; to = "
+	    "\"9\"; shard = \"s2\"; } ); } );\n",
+	    "1: warning: distribution \"a\": no shard for keys up to 1 (allow_gaps = "
+	    "true if that is meant)\n"
+	    "1: warning: distribution \"a\": no shard for keys from 5 up to 7 "
+	    "(allow_gaps = true if that is meant)\n"
+	    "1: warning: distribution \"a\": no shard for keys from 9 (allow_gaps = true "
+	    "if that is meant)\n");
 	/* One range inside another, the farthest reaching counts. */
-	bad("distributions = ( { name = \"a\"; kind = \"range\"; type = \"int\"; ranges = (\n"
+	bad("distributions = ( { name = \"a\"; kind = \"range\"; type = \"int\"; ranges "
+	    "= (\n"
 	    "  { to = \"100\"; shard = \"s1\"; },\n"
 	    "  { from = \"5\"; to = \"9\"; shard = \"s2\"; },\n"
 	    "  { from = \"50\"; shard = \"s2\"; } ); } );\n",
@@ -418,30 +460,35 @@ mistakes_in_directories(void **state)
 {
 	(void)state;
 	bad("distributions = (\n"
-	    "{ name = \"a\"; kind = \"directory\"; type = \"bigint\"; default = \"x\"; entries = (\n"
+	    "{ name = \"a\"; kind = \"directory\"; type = \"bigint\"; default = \"x\"; "
+	    "entries = (\n"
 	    "  { key = \"1\"; shard = \"s1\"; },\n"
 	    "  { key = \"01\"; shard = \"s2\"; },\n"
 	    "  { key = \"one\"; shard = \"s2\"; },\n"
 	    "  { key = 5000000000L; shard = \"s2\"; },\n"
 	    "  { key = 7; shard = \"s4\"; },\n"
 	    "  { key = 1.5; shard = \"s1\"; } ); },\n"
-	    "{ name = \"b\"; kind = \"directory\"; type = \"text\"; lookup = \"SELECT 1\"; lookup_cache_size = -1; "
+	    "{ name = \"b\"; kind = \"directory\"; type = \"text\"; lookup = \"SELECT "
+	    "1\"; lookup_cache_size = -1; "
 	    "lookup_cache_ttl = \"5\"; },\n"
-	    "{ name = \"c\"; kind = \"directory\"; type = \"text\"; lookup_cache_size = 5; },\n"
-	    "{ name = \"d\"; kind = \"directory\"; type = \"text\"; entries_file = \"none.csv\"; } );\n",
+	    "{ name = \"c\"; kind = \"directory\"; type = \"text\"; lookup_cache_size = "
+	    "5; },\n"
+	    "{ name = \"d\"; kind = \"directory\"; type = \"text\"; entries_file = "
+	    "\"none.csv\"; } );\n",
 	    arena_printf(&arena,
-	        "2: unknown shard \"x\"\n"
-	        "5: key: invalid input syntax for type bigint: \"one\"\n"
-	        "7: unknown shard \"s4\"; did you mean \"s1\"?\n"
-	        "8: `key` must be a string in quotes\n"
-	        "9: the look-up query does not name its parameter $1, the key\n"
-	        "9: `lookup_cache_ttl` must be a whole number\n"
-	        "9: lookup_cache_size = -1: from 1 to 100000000 keys\n"
-	        "10: `lookup_cache_size` and `lookup_cache_ttl` need `lookup`\n"
-	        "11: cannot read %s/none.csv: No such file or directory\n"
-	        "4: distribution \"a\": this key stands twice, first at line 3\n",
-	        folder));
-	bad("distributions = ( { name = \"a\"; kind = \"directory\"; type = \"text\"; } );\n",
+		"2: unknown shard \"x\"\n"
+		"5: key: invalid input syntax for type bigint: \"one\"\n"
+		"7: unknown shard \"s4\"; did you mean \"s1\"?\n"
+		"8: `key` must be a string in quotes\n"
+		"9: the look-up query does not name its parameter $1, the key\n"
+		"9: `lookup_cache_ttl` must be a whole number\n"
+		"9: lookup_cache_size = -1: from 1 to 100000000 keys\n"
+		"10: `lookup_cache_size` and `lookup_cache_ttl` need `lookup`\n"
+		"11: cannot read %s/none.csv: No such file or directory\n"
+		"4: distribution \"a\": this key stands twice, first at line 3\n",
+		folder));
+	bad("distributions = ( { name = \"a\"; kind = \"directory\"; type = \"text\"; } "
+	    ");\n",
 	    "1: directory \"a\" has no entries, no look-up query and no default\n");
 }
 
@@ -450,17 +497,21 @@ mistakes_in_shape(void **state)
 {
 	(void)state;
 	bad("distributions = (\n"
-	    "{ name = \"a\"; kind = \"hsah\"; type = \"bigin\"; buckets = 1; placment = ( ); placement = ( { shard = \"s1\"; "
+	    "{ name = \"a\"; kind = \"hsah\"; type = \"bigin\"; buckets = 1; placment = "
+	    "( ); placement = ( { shard = \"s1\"; "
 	    "buckets = 0; } ); },\n"
 	    "{ kind = \"hash\"; buckets = \"1\"; ranges = ( ); },\n"
 	    "7,\n"
-	    "{ name = 5; type = \"char(5)\"; kind = \"directory\"; default = \"s1\"; entries = { }; } );\n"
+	    "{ name = 5; type = \"char(5)\"; kind = \"directory\"; default = \"s1\"; "
+	    "entries = { }; } );\n"
 	    "tables = { };\n"
-	    "functions = ( { name = \"f\"; reference = \"yes\"; }, { distribution = \"a\"; argument = 1; }, { name = \"g\"; "
+	    "functions = ( { name = \"f\"; reference = \"yes\"; }, { distribution = "
+	    "\"a\"; argument = 1; }, { name = \"g\"; "
 	    "distribution = \"b\"; argument = 0; } );\n",
 	    "2: kind = \"hsah\"; there are hash, range and directory\n"
 	    "2: unknown key type \"bigin\"; did you mean bigint?\n"
-	    "2: unknown setting \"placment\" in a distribution; did you mean \"placement\"?\n"
+	    "2: unknown setting \"placment\" in a distribution; did you mean "
+	    "\"placement\"?\n"
 	    "3: a distribution needs `name`\n"
 	    "3: a distribution needs `type`, the type of its key\n"
 	    "3: unknown setting \"ranges\" in a distribution\n"
@@ -474,7 +525,8 @@ mistakes_in_shape(void **state)
 	    "7: `reference` must be true or false\n"
 	    "7: a function needs `distribution`, or `reference = true`\n"
 	    "7: a function needs `name`\n"
-	    "7: function \"g\": argument = 0; the position of the key among its arguments is needed, counted from 1\n"
+	    "7: function \"g\": argument = 0; the position of the key among its "
+	    "arguments is needed, counted from 1\n"
 	    "3: distribution \"?\" does not say how many buckets it has\n"
 	    "7: function \"g\": unknown distribution \"b\"; did you mean \"a\"?\n");
 }
@@ -483,9 +535,11 @@ static void
 mistakes_in_tables(void **state)
 {
 	(void)state;
-	bad("distributions = ( { name = \"c\"; kind = \"hash\"; type = \"bigint\"; buckets = 1; placement = ( { shard = \"s1\"; "
+	bad("distributions = ( { name = \"c\"; kind = \"hash\"; type = \"bigint\"; "
+	    "buckets = 1; placement = ( { shard = \"s1\"; "
 	    "buckets = \"0\"; } ); },\n"
-	    "{ name = \"pair\"; kind = \"hash\"; type = \"bigint, text\"; buckets = 1; placement = ( { shard = \"s1\"; buckets = "
+	    "{ name = \"pair\"; kind = \"hash\"; type = \"bigint, text\"; buckets = 1; "
+	    "placement = ( { shard = \"s1\"; buckets = "
 	    "\"0\"; } ); } );\n"
 	    "tables = (\n"
 	    "{ name = \"t\"; distribution = \"c\"; key = \"id\"; },\n"
@@ -500,7 +554,8 @@ mistakes_in_tables(void **state)
 	    "{ name = \"\"; reference = true; },\n"
 	    "{ name = \"k\"; distribution = \"c\"; key = (1); },\n"
 	    "{ name = \"l\"; distribution = \"c\"; key = \"\"; } );\n"
-	    "functions = ( { name = \"f\"; distribution = \"pair\"; argument = 1; }, { name = \"f\"; reference = true; } );\n",
+	    "functions = ( { name = \"f\"; distribution = \"pair\"; argument = 1; }, { "
+	    "name = \"f\"; reference = true; } );\n",
 	    "9: key column \"a\" of table \"x\" is named twice\n"
 	    "10: a table has either `distribution` or `reference = true`, not both\n"
 	    "11: a table needs `distribution`, or `reference = true`\n"
@@ -511,7 +566,8 @@ mistakes_in_tables(void **state)
 	    "7: table \"v\" does not name its key column\n"
 	    "8: table \"w\" names 1 key column; distribution \"pair\" has 2 types\n"
 	    "12: reference table \"r\" has a key; it stands on every shard\n"
-	    "16: function \"f\": distribution \"pair\" has several key columns, and one argument cannot name them\n"
+	    "16: function \"f\": distribution \"pair\" has several key columns, and one "
+	    "argument cannot name them\n"
 	    "5: table \"public.t\" was already defined at line 4\n"
 	    "16: function \"f\" was already defined at line 16\n");
 }
@@ -524,7 +580,8 @@ wrapped_integers(void **state)
 	bad("# 5000000000 in a comment, // 5000000000\n"
 	    "/* 5000000000\n"
 	    " */ name = \"5000000000 \\\" 5000000000\";\n"
-	    "distributions = ( { name = \"a\"; kind = \"directory\"; type = \"bigint\"; default = \"s1\"; entries = (\n"
+	    "distributions = ( { name = \"a\"; kind = \"directory\"; type = \"bigint\"; "
+	    "default = \"s1\"; entries = (\n"
 	    "  { key = 2147483647; shard = \"s1\"; },\n"
 	    "  { key = 5000000000; shard = \"s2\"; },\n"
 	    "  { key = -5000000000; shard = \"s2\"; },\n"
@@ -550,12 +607,14 @@ many_mistakes(void **state)
 	assert_int_equal(n, 1000);
 	assert_string_equal(last->text, "… and 4002 more");
 	assert_int_equal(map_builder_mistakes(b), 5001);
-	assert_string_equal(map_builder_problem(b, 0)->text, "unknown shard \"s9\"; did you mean \"s1\"?");
+	assert_string_equal(map_builder_problem(b, 0)->text,
+	    "unknown shard \"s9\"; did you mean \"s1\"?");
 	map_builder_destroy(b);
 	b = map_builder_create(NULL, 0, NULL, 1);
 	assert_null(map_builder_finish(b, 1));
 	map_builder_destroy(b);
-	map_builder_destroy(map_builder_create((const char *const[]){"a", "a"}, 2, NULL, 1));
+	map_builder_destroy(
+	    map_builder_create((const char *const[]){"a", "a"}, 2, NULL, 1));
 }
 
 /* A builder that is thrown away without finish. */
@@ -576,8 +635,9 @@ abandoned(void **state)
 
 /* ---- CSV ---- */
 
-#define CSV_MAP \
-	"distributions = ( { name = \"t\"; kind = \"directory\"; type = \"text\"; entries_file = \"t.csv\"; } );\n"
+#define CSV_MAP                                                                     \
+	"distributions = ( { name = \"t\"; kind = \"directory\"; type = \"text\"; " \
+	"entries_file = \"t.csv\"; } );\n"
 
 static void
 csv(void **state)
@@ -586,7 +646,8 @@ csv(void **state)
 	struct slice s;
 
 	(void)state;
-	write_file("t.csv", "\xEF\xBB\xBFplain,s1\r\n\"quoted, \"\"one\"\"\",s2\n\n\"two\nlines\",\"s3\"\n,s1\nlast,s3");
+	write_file("t.csv", "\xEF\xBB\xBFplain,s1\r\n\"quoted, "
+			    "\"\"one\"\"\",s2\n\n\"two\nlines\",\"s3\"\n,s1\nlast,s3");
 	m = good(CSV_MAP);
 	assert_int_equal(route(m, 0, "plain"), 0);
 	assert_int_equal(route(m, 0, "quoted, \"one\""), 1);
@@ -596,10 +657,10 @@ csv(void **state)
 	assert_int_equal(route(m, 0, "other"), SHARD_NONE);
 	s = shard_map_print(m, 2, &arena);
 	assert_string_equal(s.ptr, "shards: s1 (default) s2 s3\n"
-	                           "distribution t: directory (text), 5 entries\n"
-	                           "  plain -> s1\n"
-	                           "  quoted, \"one\" -> s2\n"
-	                           "  ...\n");
+				   "distribution t: directory (text), 5 entries\n"
+				   "  plain -> s1\n"
+				   "  quoted, \"one\" -> s2\n"
+				   "  ...\n");
 	shard_map_destroy(m);
 }
 
@@ -607,14 +668,16 @@ static void
 csv_mistakes(void **state)
 {
 	(void)state;
-	write_file("t.csv", "a,s1\nb\nc,s1,x\n\"d\"e,s1\n\"two\nlines\",s9\na,s2\n\"open,s1\n");
+	write_file(
+	    "t.csv", "a,s1\nb\nc,s1,x\n\"d\"e,s1\n\"two\nlines\",s9\na,s2\n\"open,s1\n");
 	bad(CSV_MAP, "2: 1 field in this record; \"key,shard\" is needed\n"
-	             "3: 3 fields in this record; \"key,shard\" is needed\n"
-	             "4: text behind a closing quote\n"
-	             "5: unknown shard \"s9\"; did you mean \"s1\"?\n"
-	             "8: the quote is not closed\n"
-	             "7: distribution \"t\": this key stands twice, first at line 1\n");
-	bad("distributions = ( { name = \"t\"; kind = \"directory\"; type = \"text\"; entries_file = \"/tmp\"; } );\n",
+		     "3: 3 fields in this record; \"key,shard\" is needed\n"
+		     "4: text behind a closing quote\n"
+		     "5: unknown shard \"s9\"; did you mean \"s1\"?\n"
+		     "8: the quote is not closed\n"
+		     "7: distribution \"t\": this key stands twice, first at line 1\n");
+	bad("distributions = ( { name = \"t\"; kind = \"directory\"; type = \"text\"; "
+	    "entries_file = \"/tmp\"; } );\n",
 	    "1: /tmp is not a file\n");
 }
 
@@ -625,7 +688,8 @@ included(void **state)
 	struct shard_map *m;
 
 	(void)state;
-	write_file("inner.map", "tables = (\n { name = \"t\"; distribution = \"nope\"; key = \"id\"; } );\n");
+	write_file("inner.map",
+	    "tables = (\n { name = \"t\"; distribution = \"nope\"; key = \"id\"; } );\n");
 	m = load("distributions = ( );\n@include \"inner.map\"\n", &problems);
 	assert_null(m);
 	assert_string_equal(problems, "2: table \"t\": unknown distribution \"nope\"\n");

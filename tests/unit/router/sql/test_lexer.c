@@ -340,6 +340,8 @@ test_values(void **state)
 	check_value(CONST_STRING, "U&'d\\0061t\\+000061'", "data");
 	check_value(CONST_STRING, "u&'\\\\\\D83D\\DE00'", "\\\xf0\x9f\x98\x80");
 	check_value(CONST_STRING, "U&'d!0061t!!\\' UESCAPE '!'", "dat!\\");
+	check_value(CONST_STRING, "U&'a!0062' UESCAPE E'!'", "ab");
+	check_value(CONST_STRING, "U&'a!0062' UESCAPE $x$!$x$", "ab");
 	check_value(CONST_STRING, "U&'!0061' /* c */ uescape -- d\n '!'", "a");
 	check_value(CONST_BITS, "B'101'", "101");
 	check_value(CONST_BITS, "x'1F'", "00011111");
@@ -368,6 +370,10 @@ test_refused_values(void **state)
 	check_refused(CONST_STRING, "U&'\\0000'", "42601");
 	check_refused(CONST_STRING, "U&'a' UESCAPE 'a'", "42601");
 	check_refused(CONST_STRING, "U&'a' UESCAPE '!!'", "42601");
+	check_refused(CONST_STRING, "U&'a' UESCAPE ''''", "42601");
+	check_refused(CONST_STRING, "U&'a' UESCAPE $$$$", "42601");
+	check_refused(CONST_STRING, "U&'a' UESCAPE", "42601");
+	check_refused(CONST_STRING, "U&'a' UESCAPE 'x", "42601");
 	check_refused(CONST_BITS, "B'12'", "22P02");
 	check_refused(CONST_BITS, "X'g'", "22P02");
 	check_refused(CONST_STRING, "'a", "42601");
