@@ -1,8 +1,10 @@
-/* Entries: keys stand one behind the other in one block of bytes; the table has slots of 8 bytes (where the key stands, its
- * shard, 16 bits of its hash) and is probed linearly. Its size need not be a power of two: the slot is the high
- * half of hash × size. Two cache misses a look-up.
+/* Entries: keys stand one behind the other in one block of bytes; the table has slots of
+ * 8 bytes (where the key stands, its shard, 16 bits of its hash) and is probed linearly.
+ * Its size need not be a power of two: the slot is the high half of hash × size. Two
+ * cache misses a look-up.
  *
- * Cache: a hit takes its stripe's mutex and writes nothing else but a reference bit that is not set yet. */
+ * Cache: a hit takes its stripe's mutex and writes nothing else but a reference bit that
+ * is not set yet. */
 #include "router/route/directory.h"
 
 #include <pthread.h>
@@ -10,14 +12,15 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define EMPTY     UINT32_MAX
-#define LONG_KEY  255 /* the length byte of a key whose length follows in two more */
-#define STRIPES   64
-#define NO_ENTRY  UINT32_MAX
+#define EMPTY UINT32_MAX
+#define LONG_KEY 255 /* the length byte of a key whose length follows in two more */
+#define STRIPES 64
+#define NO_ENTRY UINT32_MAX
 #define CLOCK_STEP_US 1000000
 
 struct slot {
-	uint32_t at; /* fixed length: the key's number, else its offset in the block; EMPTY */
+	uint32_t
+	    at; /* fixed length: the key's number, else its offset in the block; EMPTY */
 	uint16_t shard, check;
 };
 
@@ -125,7 +128,8 @@ directory_add(struct directory *d, struct slice key, int shard, uint32_t tag)
 	block_append(d, key);
 	if (d->count == d->pending_cap) {
 		d->pending_cap = d->pending_cap < 64 ? 64 : d->pending_cap * 2;
-		d->pending = need(realloc(d->pending, d->pending_cap * sizeof *d->pending));
+		d->pending =
+		    need(realloc(d->pending, d->pending_cap * sizeof *d->pending));
 	}
 	d->pending[d->count++] = (struct pending){at, tag, (uint16_t)shard};
 	return DIRECTORY_ADDED;
@@ -160,7 +164,8 @@ find_slot(const struct directory *d, struct slice key, uint64_t hash)
 	for (;; i = i + 1 == d->n_slots ? 0 : i + 1) {
 		struct slot *s = &d->slots[i];
 
-		if (s->at == EMPTY || (s->check == (uint16_t)hash && slice_eq(key_at(d, s->at), key)))
+		if (s->at == EMPTY ||
+		    (s->check == (uint16_t)hash && slice_eq(key_at(d, s->at), key)))
 			return s;
 	}
 }
@@ -177,13 +182,15 @@ pending_order(const void *a, const void *b)
 static uint32_t
 tag_of(const struct directory *d, uint32_t at)
 {
-	const struct pending *p = bsearch(&at, d->pending, d->count, sizeof *p, pending_order);
+	const struct pending *p =
+	    bsearch(&at, d->pending, d->count, sizeof *p, pending_order);
 
 	return p == NULL ? 0 : p->tag;
 }
 
 void
-directory_seal(struct directory *d, void (*duplicate)(void *, struct slice, uint32_t, uint32_t), void *arg)
+directory_seal(struct directory *d,
+    void (*duplicate)(void *, struct slice, uint32_t, uint32_t), void *arg)
 {
 	d->n_slots = d->count + d->count / 4 + 1;
 	d->slots = need(malloc(d->n_slots * sizeof *d->slots));
@@ -234,7 +241,8 @@ directory_bytes(const struct directory *d)
 }
 
 void
-directory_each(const struct directory *d, bool (*fn)(void *, struct slice, int), void *arg)
+directory_each(
+    const struct directory *d, bool (*fn)(void *, struct slice, int), void *arg)
 {
 	uint32_t at = 0;
 
@@ -243,7 +251,8 @@ directory_each(const struct directory *d, bool (*fn)(void *, struct slice, int),
 
 		if (!fn(arg, key, directory_get(d, key)))
 			return;
-		at = d->fixed_len != 0 ? at + 1 : (uint32_t)(key.ptr + key.len - d->block);
+		at =
+		    d->fixed_len != 0 ? at + 1 : (uint32_t)(key.ptr + key.len - d->block);
 	}
 }
 
@@ -284,7 +293,8 @@ clock_told(struct directory_cache *c, uint64_t now_us)
 
 	if (now_us == 0)
 		return known;
-	/* Seldom, so that a hit writes nothing that workers share; an older time than another's does no harm. */
+	/* Seldom, so that a hit writes nothing that workers share; an older time than
+	 * another's does no harm. */
 	if (now_us > known + CLOCK_STEP_US)
 		atomic_store_explicit(&c->now_us, now_us, memory_order_relaxed);
 	return now_us;
@@ -379,7 +389,8 @@ grow(struct stripe *s)
 	}
 }
 
-/* Second chance: the first whose reference bit is not set; all are used, so it ends within two rounds. */
+/* Second chance: the first whose reference bit is not set; all are used, so it ends
+ * within two rounds. */
 static void
 evict_one(struct stripe *s)
 {
@@ -423,7 +434,8 @@ insert(struct stripe *s, struct slice key, uint64_t hash, int shard, uint64_t ex
 
 	if (key.len > 0)
 		memcpy(copy, key.ptr, key.len);
-	s->entries[i] = (struct cached){copy, hash, expires_us, (uint32_t)key.len, *head, (int16_t)shard, false};
+	s->entries[i] = (struct cached){
+	    copy, hash, expires_us, (uint32_t)key.len, *head, (int16_t)shard, false};
 	*head = i;
 	s->n_used++;
 	s->key_bytes += key.len;
@@ -433,7 +445,8 @@ void
 directory_cache_learn(struct directory *d, struct slice key, int shard, uint64_t now_us)
 {
 	uint64_t now = clock_told(d->cache, now_us), hash = hash_of(d, key);
-	uint64_t expires_us = now + d->cache->ttl_us < now ? UINT64_MAX : now + d->cache->ttl_us;
+	uint64_t expires_us =
+	    now + d->cache->ttl_us < now ? UINT64_MAX : now + d->cache->ttl_us;
 	struct stripe *s = lock_stripe(d->cache, hash);
 	uint32_t *link;
 
@@ -502,7 +515,8 @@ directory_cache_stats(struct directory *d, struct directory_stats *out)
 		out->expired += s->stats.expired;
 		out->forgotten += s->stats.forgotten;
 		out->keys += s->n_used;
-		out->bytes += s->key_bytes + s->n_allocated * (sizeof *s->entries + sizeof *s->heads);
+		out->bytes += s->key_bytes +
+			      s->n_allocated * (sizeof *s->entries + sizeof *s->heads);
 		pthread_mutex_unlock(&s->mutex);
 	}
 }

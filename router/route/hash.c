@@ -67,7 +67,8 @@ hash_bytes(const void *ptr, size_t len, uint64_t seed)
 {
 	const unsigned char *p = ptr;
 	struct jenkins j = start((uint32_t)len, seed);
-	/* The lowest byte of c is kept for the length, so the tail's ninth byte is c's second. */
+	/* The lowest byte of c is kept for the length, so the tail's ninth byte is c's
+	 * second. */
 	unsigned char tail[13] = {0};
 
 	for (; len >= 12; p += 12, len -= 12) {
@@ -105,11 +106,13 @@ hash_combine(uint64_t a, uint64_t b)
 
 /* ---- numeric ---- */
 
-/* The server keeps a numeric as base-10000 digits around the decimal point, and hashes those between the first and
- * the last that are not zero, then the power of the first. The sign does not count. */
+/* The server keeps a numeric as base-10000 digits around the decimal point, and hashes
+ * those between the first and the last that are not zero, then the power of the first.
+ * The sign does not count. */
 #define NUMERIC_DIGITS_MAX (131072 / 4 + 16384 / 4 + 2)
 
-/* The digit at position `i` counted from the first of `int_len` integer digits; zero outside the text. */
+/* The digit at position `i` counted from the first of `int_len` integer digits; zero
+ * outside the text. */
 static inline int
 decimal_at(const char *ints, long int_len, const char *frac, long frac_len, long i)
 {
@@ -144,7 +147,8 @@ hash_numeric(const char *s, size_t len, uint64_t seed)
 		int v = 0;
 
 		for (long k = 0; k < 4; k++)
-			v = v * 10 + decimal_at(s, int_len, frac, frac_len, int_len + (g - groups_before) * 4 + k);
+			v = v * 10 + decimal_at(s, int_len, frac, frac_len,
+					 int_len + (g - groups_before) * 4 + k);
 		if (v != 0) {
 			if (first < 0)
 				first = g;
@@ -156,5 +160,5 @@ hash_numeric(const char *s, size_t len, uint64_t seed)
 	if (first < 0)
 		return seed - 1;
 	return hash_bytes(digits, (size_t)(last - first + 1) * sizeof digits[0], seed) ^
-	    (uint64_t)(int64_t)(groups_before - 1 - first);
+	       (uint64_t)(int64_t)(groups_before - 1 - first);
 }

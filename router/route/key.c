@@ -1,5 +1,5 @@
-/* Key values. One table (key_type.def) says how each type is read, printed and hashed; here are the integers, uuids,
- * and what holds for all types. */
+/* Key values. One table (key_type.def) says how each type is read, printed and hashed;
+ * here are the integers, uuids, and what holds for all types. */
 #include "router/route/key.h"
 
 #include <math.h>
@@ -22,7 +22,8 @@ shown(struct slice s, char buf[64])
 	size_t n = s.len < 60 ? s.len : 60;
 
 	for (size_t i = 0; i < n; i++)
-		buf[i] = s.ptr[i] == '\0' || (unsigned char)s.ptr[i] < ' ' ? '?' : s.ptr[i];
+		buf[i] =
+		    s.ptr[i] == '\0' || (unsigned char)s.ptr[i] < ' ' ? '?' : s.ptr[i];
 	/* Never half a character. */
 	while (n > 0 && n < s.len && ((unsigned char)s.ptr[n] & 0xC0) == 0x80)
 		n--;
@@ -36,11 +37,14 @@ key_bad_syntax(struct err *e, const char *sqlstate, enum key_type type, struct s
 	char buf[64];
 
 	if (strcmp(sqlstate, "22008") == 0)
-		return err_set(e, sqlstate, BLAST_STMT, "date/time field value out of range: \"%s\"", shown(s, buf));
+		return err_set(e, sqlstate, BLAST_STMT,
+		    "date/time field value out of range: \"%s\"", shown(s, buf));
 	if (strcmp(sqlstate, "22003") == 0)
-		return err_set(e, sqlstate, BLAST_STMT, "value \"%s\" is out of range for type %s", shown(s, buf),
+		return err_set(e, sqlstate, BLAST_STMT,
+		    "value \"%s\" is out of range for type %s", shown(s, buf),
 		    key_type_name(type));
-	return err_set(e, sqlstate, BLAST_STMT, "invalid input syntax for type %s: \"%s\"", key_type_name(type),
+	return err_set(e, sqlstate, BLAST_STMT,
+	    "invalid input syntax for type %s: \"%s\"", key_type_name(type),
 	    shown(s, buf));
 }
 
@@ -49,7 +53,8 @@ key_unproven(struct err *e, enum key_type type, struct slice s, const char *hint
 {
 	char buf[64];
 
-	err_set(e, "0A000", BLAST_STMT, "the value of a %s key cannot be proven from \"%s\"", key_type_name(type),
+	err_set(e, "0A000", BLAST_STMT,
+	    "the value of a %s key cannot be proven from \"%s\"", key_type_name(type),
 	    shown(s, buf));
 	err_hint(e, "%s", hint);
 	return RC_ERR;
@@ -58,7 +63,8 @@ key_unproven(struct err *e, enum key_type type, struct slice s, const char *hint
 /* ---- integers: one value whatever their width ---- */
 
 static enum rc
-int_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+int_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	struct slice s = slice_trim(text);
 	const char *p = s.ptr, *end = s.ptr + s.len;
@@ -72,12 +78,14 @@ int_in(struct slice text, const struct key_env *env, struct arena *a, struct key
 		return key_bad_syntax(e, "22P02", k->type, text);
 	for (; p < end && is_digit(*p); p++)
 		/* Downwards, since there is one more negative number. */
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, *p - '0', &v))
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_sub_overflow(v, *p - '0', &v))
 			return key_bad_syntax(e, "22003", k->type, text);
 	if (p < end && *p != '_' && ((*p | 0x20) < 'a' || (*p | 0x20) > 'z'))
 		return key_bad_syntax(e, "22P02", k->type, text);
 	if (p < end) /* 0x10 and 1_000 are numbers from PostgreSQL 16 on */
-		return key_unproven(e, k->type, text, "Write the number in decimal digits.");
+		return key_unproven(
+		    e, k->type, text, "Write the number in decimal digits.");
 	if (!negative && __builtin_sub_overflow(0, v, &v))
 		return key_bad_syntax(e, "22003", k->type, text);
 	k->i = v;
@@ -85,7 +93,8 @@ int_in(struct slice text, const struct key_env *env, struct arena *a, struct key
 }
 
 static enum rc
-int_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+int_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	(void)env, (void)a;
 	switch (b.len) {
@@ -99,7 +108,8 @@ int_recv(struct slice b, const struct key_env *env, struct arena *a, struct key 
 		k->i = (int64_t)load_be(b.ptr, 8);
 		return RC_OK;
 	}
-	return err_set(e, "22P03", BLAST_STMT, "a binary integer key has %zu bytes", b.len);
+	return err_set(
+	    e, "22P03", BLAST_STMT, "a binary integer key has %zu bytes", b.len);
 }
 
 static struct slice
@@ -119,9 +129,11 @@ hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The server's forms: braces around it or none, a hyphen behind any group of four digits or none. */
+/* The server's forms: braces around it or none, a hyphen behind any group of four digits
+ * or none. */
 static enum rc
-uuid_in(struct slice s, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+uuid_in(struct slice s, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	const char *p = s.ptr, *end = s.ptr + s.len;
 
@@ -134,7 +146,8 @@ uuid_in(struct slice s, const struct key_env *env, struct arena *a, struct key *
 	for (int i = 0; i < 16; i++) {
 		int hi, lo;
 
-		if (end - p < 2 || (hi = hex_value(p[0])) < 0 || (lo = hex_value(p[1])) < 0)
+		if (end - p < 2 || (hi = hex_value(p[0])) < 0 ||
+		    (lo = hex_value(p[1])) < 0)
 			return key_bad_syntax(e, "22P02", KEY_UUID, s);
 		k->uuid[i] = (uint8_t)(hi << 4 | lo);
 		p += 2;
@@ -145,11 +158,13 @@ uuid_in(struct slice s, const struct key_env *env, struct arena *a, struct key *
 }
 
 static enum rc
-uuid_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+uuid_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	(void)env, (void)a;
 	if (b.len != 16)
-		return err_set(e, "22P03", BLAST_STMT, "a binary uuid key has %zu bytes, not 16", b.len);
+		return err_set(e, "22P03", BLAST_STMT,
+		    "a binary uuid key has %zu bytes, not 16", b.len);
 	memcpy(k->uuid, b.ptr, 16);
 	return RC_OK;
 }
@@ -159,8 +174,10 @@ uuid_out(const struct key *k, struct arena *a)
 {
 	const uint8_t *u = k->uuid;
 
-	return slice_of(arena_printf(a, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
-	    u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]));
+	return slice_of(arena_printf(a,
+	    "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
+	    u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
+	    u[13], u[14], u[15]));
 }
 
 /* ---- the table ---- */
@@ -204,7 +221,8 @@ static const struct key_type_row {
 	key_printer *out;
 	uint64_t (*hash)(const struct key *, uint64_t seed);
 } types[KEY_TYPE_COUNT] = {
-#define KEY_TYPE(id, name, aliases, oid, kept, in, recv, out, hash) {name, aliases, oid, kept, in, recv, out, hash},
+#define KEY_TYPE(id, name, aliases, oid, kept, in, recv, out, hash) \
+	{name, aliases, oid, kept, in, recv, out, hash},
 #include "router/route/key_type.def"
 #undef KEY_TYPE
 };
@@ -239,7 +257,8 @@ key_type_find(struct slice name)
 		return KEY_TYPE_COUNT;
 	snprintf(alias, sizeof alias, ",%.*s,", (int)name.len, name.ptr);
 	for (enum key_type t = 0; t < KEY_TYPE_COUNT; t++)
-		if (slice_eq_str(name, types[t].name) || strstr(types[t].aliases, alias) != NULL)
+		if (slice_eq_str(name, types[t].name) ||
+		    strstr(types[t].aliases, alias) != NULL)
 			return t;
 	return KEY_TYPE_COUNT;
 }
@@ -247,8 +266,8 @@ key_type_find(struct slice name)
 /* ---- environment ---- */
 
 void
-key_env_init(struct key_env *env, const char *date_style, const char *time_zone, const char *client_encoding,
-    const char *server_encoding)
+key_env_init(struct key_env *env, const char *date_style, const char *time_zone,
+    const char *client_encoding, const char *server_encoding)
 {
 	env->order = ORDER_MDY;
 	if (date_style != NULL && strcasestr(date_style, "DMY") != NULL)
@@ -264,14 +283,14 @@ key_env_init(struct key_env *env, const char *date_style, const char *time_zone,
 /* ---- reading ---- */
 
 enum rc
-key_from_text(enum key_type type, struct slice text, const struct key_env *env, struct arena *a, struct key *k,
-    struct err *e)
+key_from_text(enum key_type type, struct slice text, const struct key_env *env,
+    struct arena *a, struct key *k, struct err *e)
 {
 	k->type = type;
 	return types[type].in(text, env, a, k, e);
 }
 
-#define OID_NAME    19
+#define OID_NAME 19
 #define OID_UNKNOWN 705
 #define NAME_MAX_LEN 63
 
@@ -281,7 +300,8 @@ type_of_value(enum key_type key, uint32_t oid, struct slice value)
 {
 	if (oid == 0)
 		return key;
-	/* The server cuts names; an unknown is text until something says more, and that is the key. */
+	/* The server cuts names; an unknown is text until something says more, and that
+	 * is the key. */
 	if (oid == OID_NAME)
 		return value.len <= NAME_MAX_LEN ? KEY_TEXT : KEY_TYPE_COUNT;
 	return key_type_of_oid(oid);
@@ -293,9 +313,11 @@ mismatch(struct err *e, enum key_type key, uint32_t oid)
 	enum key_type t = key_type_of_oid(oid);
 
 	if (t != KEY_TYPE_COUNT)
-		err_set(e, "0A000", BLAST_STMT, "a %s value as a key of type %s", key_type_name(t), key_type_name(key));
+		err_set(e, "0A000", BLAST_STMT, "a %s value as a key of type %s",
+		    key_type_name(t), key_type_name(key));
 	else
-		err_set(e, "0A000", BLAST_STMT, "a value of the type with OID %u as a key of type %s", oid,
+		err_set(e, "0A000", BLAST_STMT,
+		    "a value of the type with OID %u as a key of type %s", oid,
 		    key_type_name(key));
 	err_hint(e, "Cast the value to %s.", key_type_name(key));
 	return RC_ERR;
@@ -304,8 +326,10 @@ mismatch(struct err *e, enum key_type key, uint32_t oid)
 static enum rc
 numeric_to_int(enum key_type type, struct key *k, struct err *e)
 {
-	if (!is_digit(k->text.ptr[k->text.len - 1]) || memchr(k->text.ptr, '.', k->text.len) != NULL) {
-		err_set(e, "0A000", BLAST_STMT, "a numeric value that is not whole, as a key of type %s",
+	if (!is_digit(k->text.ptr[k->text.len - 1]) ||
+	    memchr(k->text.ptr, '.', k->text.len) != NULL) {
+		err_set(e, "0A000", BLAST_STMT,
+		    "a numeric value that is not whole, as a key of type %s",
 		    key_type_name(type));
 		err_hint(e, "Cast the value to %s.", key_type_name(type));
 		return RC_ERR;
@@ -316,7 +340,8 @@ numeric_to_int(enum key_type type, struct key *k, struct err *e)
 
 /* Exact for `=` and for an assignment alike, else refused. */
 static enum rc
-convert(enum key_type to, uint32_t oid, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+convert(enum key_type to, uint32_t oid, const struct key_env *env, struct arena *a,
+    struct key *k, struct err *e)
 {
 	enum kept kept_to = types[to].kept, kept_from = types[k->type].kept;
 
@@ -338,14 +363,16 @@ convert(enum key_type to, uint32_t oid, const struct key_env *env, struct arena 
 }
 
 enum rc
-key_from_param(enum key_type type, uint32_t oid, int format, struct slice value, const struct key_env *env,
-    struct arena *a, struct key *k, struct err *e)
+key_from_param(enum key_type type, uint32_t oid, int format, struct slice value,
+    const struct key_env *env, struct arena *a, struct key *k, struct err *e)
 {
 	enum key_type from = type_of_value(type, oid, value);
 	enum rc rc;
 
 	if (oid == OID_UNKNOWN)
-		from = format == 0 ? type : types[type].kept == KEPT_TEXT ? type : KEY_TYPE_COUNT;
+		from = format == 0                     ? type
+		       : types[type].kept == KEPT_TEXT ? type
+						       : KEY_TYPE_COUNT;
 	if (from == KEY_TYPE_COUNT)
 		return mismatch(e, type, oid);
 	k->type = from;
@@ -354,8 +381,8 @@ key_from_param(enum key_type type, uint32_t oid, int format, struct slice value,
 }
 
 enum rc
-key_from_binary(enum key_type type, uint32_t oid, struct slice bytes, const struct key_env *env, struct arena *a,
-    struct key *k, struct err *e)
+key_from_binary(enum key_type type, uint32_t oid, struct slice bytes,
+    const struct key_env *env, struct arena *a, struct key *k, struct err *e)
 {
 	return key_from_param(type, oid, 1, bytes, env, a, k, e);
 }

@@ -1,18 +1,21 @@
-/* router/route/key_in.h: the readers and printers that key_type.def names; private to key*.c.
- * A reader finds key->type set, fills the value, and says what the server would say of bad input. */
+/* router/route/key_in.h: the readers and printers that key_type.def names; private to
+ * key*.c. A reader finds key->type set, fills the value, and says what the server would
+ * say of bad input. */
 #ifndef WEIR_ROUTER_ROUTE_KEY_IN_H
 #define WEIR_ROUTER_ROUTE_KEY_IN_H
 
 #include "router/route/key.h"
 
-typedef enum rc key_reader(struct slice, const struct key_env *, struct arena *, struct key *, struct err *);
+typedef enum rc key_reader(
+    struct slice, const struct key_env *, struct arena *, struct key *, struct err *);
 typedef struct slice key_printer(const struct key *, struct arena *);
 
 /* key_time.c */
 key_reader date_in, date_recv, timestamp_in, timestamp_recv;
 key_printer date_out, timestamp_out;
 /* Of a date to a timestamp and back, and between the two timestamps: exact or refused. */
-enum rc time_convert(enum key_type to, const struct key_env *, struct key *, struct err *) WARN_UNUSED;
+enum rc time_convert(
+    enum key_type to, const struct key_env *, struct key *, struct err *) WARN_UNUSED;
 /* The fixed offset that a TimeZone setting means; false: a named zone. */
 bool time_zone_fixed(const char *time_zone, int32_t *seconds_east);
 

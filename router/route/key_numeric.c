@@ -1,18 +1,20 @@
-/* Numeric keys: reduced to canonical digits ("-12.5": no leading and no trailing zeros, no "-0"), so that 1.0, 1.00 and
- * 100e-2 are one key. Limits are the server's: 131072 digits before the point, 16383 behind it. */
+/* Numeric keys: reduced to canonical digits ("-12.5": no leading and no trailing zeros,
+ * no "-0"), so that 1.0, 1.00 and 100e-2 are one key. Limits are the server's: 131072
+ * digits before the point, 16383 behind it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "router/route/key_in.h"
 
-#define INT_DIGITS_MAX  131072
+#define INT_DIGITS_MAX 131072
 #define FRAC_DIGITS_MAX 16383
-#define EXPONENT_MAX    INT_DIGITS_MAX /* the server also refuses a zero with more */
+#define EXPONENT_MAX INT_DIGITS_MAX /* the server also refuses a zero with more */
 
 /* Digits d[0 … n) with the decimal point before d[point]. */
 static enum rc
-canonical(bool negative, const char *d, long n, long point, struct arena *a, struct key *k, struct err *e)
+canonical(bool negative, const char *d, long n, long point, struct arena *a,
+    struct key *k, struct err *e)
 {
 	char *out, *p;
 
@@ -27,11 +29,13 @@ canonical(bool negative, const char *d, long n, long point, struct arena *a, str
 	if (point > INT_DIGITS_MAX)
 		return err_set(e, "22003", BLAST_STMT, "value overflows numeric format");
 	if (n - point > FRAC_DIGITS_MAX) {
-		err_set(e, "0A000", BLAST_STMT, "numeric key with more than %d digits behind the decimal point",
+		err_set(e, "0A000", BLAST_STMT,
+		    "numeric key with more than %d digits behind the decimal point",
 		    FRAC_DIGITS_MAX);
 		return RC_ERR;
 	}
-	out = p = arena_alloc(a, (size_t)((point > n ? point : n) + (point < 0 ? -point : 0) + 4));
+	out = p = arena_alloc(
+	    a, (size_t)((point > n ? point : n) + (point < 0 ? -point : 0) + 4));
 	if (negative)
 		*p++ = '-';
 	if (point <= 0)
@@ -95,7 +99,8 @@ exponent_in(const char *p, const char *end, long *exponent)
 }
 
 enum rc
-numeric_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+numeric_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	struct slice s = slice_trim(text);
 	const char *p = s.ptr, *end = s.ptr + s.len;
@@ -125,7 +130,8 @@ numeric_in(struct slice text, const struct key_env *env, struct arena *a, struct
 }
 
 enum rc
-numeric_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+numeric_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	unsigned n, sign, scale;
 	int weight;
@@ -142,9 +148,9 @@ numeric_recv(struct slice b, const struct key_env *env, struct arena *a, struct 
 	if (b.len != 8 + 2 * (size_t)n)
 		goto bad;
 	if (sign == 0xC000 || sign == 0xD000 || sign == 0xF000) {
-		k->text = sign == 0xC000 ? SLICE_LIT("NaN")
-		          : sign == 0xD000 ? SLICE_LIT("Infinity")
-		                           : SLICE_LIT("-Infinity");
+		k->text = sign == 0xC000   ? SLICE_LIT("NaN")
+			  : sign == 0xD000 ? SLICE_LIT("Infinity")
+					   : SLICE_LIT("-Infinity");
 		return RC_OK;
 	}
 	if ((sign != 0 && sign != 0x4000) || scale > FRAC_DIGITS_MAX)
@@ -188,13 +194,15 @@ static int
 magnitude_compare(struct slice a, struct slice b)
 {
 	const char *pa = memchr(a.ptr, '.', a.len), *pb = memchr(b.ptr, '.', b.len);
-	size_t ia = pa != NULL ? (size_t)(pa - a.ptr) : a.len, ib = pb != NULL ? (size_t)(pb - b.ptr) : b.len;
+	size_t ia = pa != NULL ? (size_t)(pa - a.ptr) : a.len,
+	       ib = pb != NULL ? (size_t)(pb - b.ptr) : b.len;
 	size_t least = a.len < b.len ? a.len : b.len;
 	int d;
 
 	if (ia != ib)
 		return ia < ib ? -1 : 1;
-	/* The points stand at the same place, and without trailing zeros the longer is the greater. */
+	/* The points stand at the same place, and without trailing zeros the longer is
+	 * the greater. */
 	d = memcmp(a.ptr, b.ptr, least);
 	return d != 0 ? d : (a.len > b.len) - (a.len < b.len);
 }
@@ -209,6 +217,7 @@ numeric_compare(struct slice a, struct slice b)
 	if (ca == 1)
 		return magnitude_compare(a, b);
 	if (ca == -1)
-		return magnitude_compare((struct slice){b.ptr + 1, b.len - 1}, (struct slice){a.ptr + 1, a.len - 1});
+		return magnitude_compare((struct slice){b.ptr + 1, b.len - 1},
+		    (struct slice){a.ptr + 1, a.len - 1});
 	return 0;
 }

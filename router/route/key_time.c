@@ -1,9 +1,11 @@
-/* Dates and timestamps. Read are the forms whose meaning needs no table of time zones and no clock:
- *   2026-01-31, 20260131, 31.01.2026, 01/31/2026 (three numbers by DateStyle's order), Jan 31, 2026, 31 Jan 2026,
- *   31-Jan-2026, a weekday before any of them, then [T]HH:MM[:SS[.f]] [+HH[:MM[:SS]] | Z | UTC | GMT], BC or AD,
+/* Dates and timestamps. Read are the forms whose meaning needs no table of time zones and
+ * no clock:
+ *   2026-01-31, 20260131, 31.01.2026, 01/31/2026 (three numbers by DateStyle's order),
+ *   Jan 31, 2026, 31 Jan 2026, 31-Jan-2026, a weekday before any of them,
+ *   then [T]HH:MM[:SS[.f]] [+HH[:MM[:SS]] | Z | UTC | GMT], BC or AD,
  *   Sat Jan 31 10:00:00 2026, infinity, -infinity, epoch.
- * Everything else is refused, though the server may read it. Calendar arithmetic: days of the proleptic Gregorian calendar
- * by eras of 400 years. */
+ * Everything else is refused, though the server may read it. Calendar arithmetic: days of
+ * the proleptic Gregorian calendar by eras of 400 years. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,15 +14,17 @@
 
 #include "router/route/key_in.h"
 
-#define US_PER_S       INT64_C(1000000)
-#define US_PER_DAY     (86400 * US_PER_S)
-#define EPOCH_2000     10957                          /* days from 1970 to 2000 */
-#define DATE_MIN       (-2451545)                     /* 4714-11-24 BC */
-#define DATE_END       (2147483494 - 2451545)
-#define TIMESTAMP_MIN  INT64_C(-211813488000000000)
-#define TIMESTAMP_END  INT64_C(9223371331200000000)
-#define TEXT_MAX       100
-#define NAMED_YEAR_MAX 5 /* digits; to the server six digits on their own are a time or a date run together */
+#define US_PER_S INT64_C(1000000)
+#define US_PER_DAY (86400 * US_PER_S)
+#define EPOCH_2000 10957    /* days from 1970 to 2000 */
+#define DATE_MIN (-2451545) /* 4714-11-24 BC */
+#define DATE_END (2147483494 - 2451545)
+#define TIMESTAMP_MIN INT64_C(-211813488000000000)
+#define TIMESTAMP_END INT64_C(9223371331200000000)
+#define TEXT_MAX 100
+/* Digits of a year beside a month's name; six digits on their own are a date or a time to
+ * the server. */
+#define NAMED_YEAR_MAX 5
 
 struct moment {
 	long year, month, day;
@@ -53,8 +57,10 @@ days_of_civil(int64_t y, int64_t m, int64_t d)
 static void
 civil_of_days(int64_t days, int64_t *y, int *m, int *d)
 {
-	int64_t z = days + EPOCH_2000 + 719468, era = (z >= 0 ? z : z - 146096) / 146097, doe = z - era * 146097;
-	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	int64_t z = days + EPOCH_2000 + 719468, era = (z >= 0 ? z : z - 146096) / 146097,
+		doe = z - era * 146097;
+	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365,
+		doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
 	int64_t mp = (5 * doy + 2) / 153;
 
 	*d = (int)(doy - (153 * mp + 2) / 5 + 1);
@@ -117,7 +123,8 @@ take_number(struct cursor *c, long *v)
 	return c->p - from > 8 ? 0 : (int)(c->p - from);
 }
 
-/* Letters, at most 9; the cursor moves only behind a word that is in the list. Lists are of the form ",a,b=,c,". */
+/* Letters, at most 9; the cursor moves only behind a word that is in the list. Lists are
+ * of the form ",a,b=,c,". */
 static int
 take_word(struct cursor *c, const char *const *words, int n)
 {
@@ -142,8 +149,9 @@ take_word(struct cursor *c, const char *const *words, int n)
 static int
 take_month(struct cursor *c)
 {
-	static const char *const months[] = {",jan,january,", ",feb,february,", ",mar,march,", ",apr,april,", ",may,",
-	    ",jun,june,", ",jul,july,", ",aug,august,", ",sep,sept,september,", ",oct,october,", ",nov,november,",
+	static const char *const months[] = {",jan,january,", ",feb,february,",
+	    ",mar,march,", ",apr,april,", ",may,", ",jun,june,", ",jul,july,",
+	    ",aug,august,", ",sep,sept,september,", ",oct,october,", ",nov,november,",
 	    ",dec,december,"};
 
 	return take_word(c, months, 12) + 1;
@@ -152,8 +160,9 @@ take_month(struct cursor *c)
 static bool
 take_weekday(struct cursor *c)
 {
-	static const char *const days[] = {",sun,sunday,", ",mon,monday,", ",tue,tues,tuesday,",
-	    ",wed,weds,wednesday,", ",thu,thur,thurs,thursday,", ",fri,friday,", ",sat,saturday,"};
+	static const char *const days[] = {",sun,sunday,", ",mon,monday,",
+	    ",tue,tues,tuesday,", ",wed,weds,wednesday,", ",thu,thur,thurs,thursday,",
+	    ",fri,friday,", ",sat,saturday,"};
 
 	return take_word(c, days, 7) >= 0;
 }
@@ -262,15 +271,18 @@ set_ymd(struct moment *t, long y, int digits, long m, long d)
 	t->day = d;
 }
 
-/* A year of three digits or more comes first whatever DateStyle says; else its order decides. */
+/* A year of three digits or more comes first whatever DateStyle says; else its order
+ * decides. */
 static enum read
-read_three_numbers(struct cursor *c, long first, int n1, enum date_order order, struct moment *t)
+read_three_numbers(
+    struct cursor *c, long first, int n1, enum date_order order, struct moment *t)
 {
 	char separator = *c->p++;
 	long second, third;
 	int n2 = take_number(c, &second), n3;
 
-	if (n2 == 0 || n2 > 2 || !take(c, separator) || (n3 = take_number(c, &third)) == 0)
+	if (n2 == 0 || n2 > 2 || !take(c, separator) ||
+	    (n3 = take_number(c, &third)) == 0)
 		return READ_UNKNOWN;
 	if (n1 >= 3 || order == ORDER_YMD) {
 		if (n3 > 2)
@@ -284,9 +296,11 @@ read_three_numbers(struct cursor *c, long first, int n1, enum date_order order, 
 	return n1 > 7 ? READ_UNKNOWN : READ_OK;
 }
 
-/* "Jan 31, 2026" or, the server's own "Postgres" style, "Jan 31 10:00:00 2026": the month is known, a day or a year may be. */
+/* "Jan 31, 2026" or, the server's own "Postgres" style, "Jan 31 10:00:00 2026": the month
+ * is known, a day or a year may be. */
 static enum read
-read_rest_of_named(struct cursor *c, char separator, long known, int known_digits, struct moment *t)
+read_rest_of_named(
+    struct cursor *c, char separator, long known, int known_digits, struct moment *t)
 {
 	struct cursor ahead;
 	long v;
@@ -320,7 +334,8 @@ read_rest_of_named(struct cursor *c, char separator, long known, int known_digit
 		return read_zone(c, t);
 	}
 	*c = ahead;
-	if (known_digits >= 4 ? n == 0 || n > 2 || known_digits > NAMED_YEAR_MAX : n < 4 || n > NAMED_YEAR_MAX)
+	if (known_digits >= 4 ? n == 0 || n > 2 || known_digits > NAMED_YEAR_MAX
+			      : n < 4 || n > NAMED_YEAR_MAX)
 		return READ_UNKNOWN;
 	if (known_digits >= 4)
 		set_ymd(t, known, known_digits, t->month, v);
@@ -372,7 +387,8 @@ read_date(struct cursor *c, enum date_order order, struct moment *t)
 		set_ymd(t, first / 10000, 4, first / 100 % 100, first % 100);
 		return READ_OK;
 	}
-	if (c->p + 1 < c->end && (*c->p == '-' || *c->p == '/' || *c->p == '.') && is_digit(c->p[1]))
+	if (c->p + 1 < c->end && (*c->p == '-' || *c->p == '/' || *c->p == '.') &&
+	    is_digit(c->p[1]))
 		return read_three_numbers(c, first, n1, order, t);
 	return read_named(c, first, n1, t);
 }
@@ -388,7 +404,8 @@ read_moment(struct slice s, enum date_order order, struct moment *t)
 	r = read_date(&c, order, t);
 	if (r != READ_OK)
 		return r;
-	had_t = !t->named && c.p + 1 < c.end && (*c.p == 'T' || *c.p == 't') && is_digit(c.p[1]);
+	had_t = !t->named && c.p + 1 < c.end && (*c.p == 'T' || *c.p == 't') &&
+		is_digit(c.p[1]);
 	if (had_t)
 		c.p++;
 	else if (c.p < c.end && !take_spaces(&c) && !t->zone_seen)
@@ -420,13 +437,15 @@ check_moment(struct moment *t)
 	} else if (t->year <= 0) {
 		return READ_FIELD_RANGE;
 	}
-	if (t->month < 1 || t->month > 12 || t->day < 1 || t->day > days_in_month(t->year, t->month))
+	if (t->month < 1 || t->month > 12 || t->day < 1 ||
+	    t->day > days_in_month(t->year, t->month))
 		return READ_FIELD_RANGE;
 	return READ_OK;
 }
 
 static enum rc
-moment_in(enum key_type type, struct slice s, const struct key_env *env, struct moment *t, struct err *e)
+moment_in(enum key_type type, struct slice s, const struct key_env *env, struct moment *t,
+    struct err *e)
 {
 	enum read r = s.len > TEXT_MAX ? READ_UNKNOWN : read_moment(s, env->order, t);
 
@@ -435,7 +454,8 @@ moment_in(enum key_type type, struct slice s, const struct key_env *env, struct 
 	if (r == READ_FIELD_RANGE)
 		return key_bad_syntax(e, "22008", type, s);
 	if (r == READ_UNKNOWN)
-		return key_unproven(e, type, s, "Write it in ISO 8601 form: 2026-01-31, or 2026-01-31 10:00:00+00.");
+		return key_unproven(e, type, s,
+		    "Write it in ISO 8601 form: 2026-01-31, or 2026-01-31 10:00:00+00.");
 	return RC_OK;
 }
 
@@ -451,7 +471,8 @@ special_word(struct slice s)
 }
 
 enum rc
-date_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+date_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	struct slice s = slice_trim(text);
 	struct moment t;
@@ -480,14 +501,18 @@ date_in(struct slice text, const struct key_env *env, struct arena *a, struct ke
 static enum rc
 no_fixed_zone(struct err *e)
 {
-	err_set(e, "0A000", BLAST_STMT, "timestamp with time zone key without an offset, in a session whose TimeZone is "
-	                                "neither UTC nor a fixed offset");
-	err_hint(e, "Write the offset: 2026-01-31 10:00:00+01, or SET TimeZone TO 'UTC'.");
+	err_set(e, "0A000", BLAST_STMT,
+	    "timestamp with time zone key without an offset, in a session whose TimeZone "
+	    "is "
+	    "neither UTC nor a fixed offset");
+	err_hint(
+	    e, "Write the offset: 2026-01-31 10:00:00+01, or SET TimeZone TO 'UTC'.");
 	return RC_ERR;
 }
 
 enum rc
-timestamp_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+timestamp_in(struct slice text, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	struct slice s = slice_trim(text);
 	struct moment t;
@@ -514,35 +539,43 @@ timestamp_in(struct slice text, const struct key_env *env, struct arena *a, stru
 		t.time_us -= (t.zone_seen ? t.zone_s : env->zone_s) * US_PER_S;
 	if (days < DATE_MIN - 1 || days > TIMESTAMP_END / US_PER_DAY)
 		goto range;
-	if (__builtin_mul_overflow(days, US_PER_DAY, &k->i) || __builtin_add_overflow(k->i, t.time_us, &k->i))
+	if (__builtin_mul_overflow(days, US_PER_DAY, &k->i) ||
+	    __builtin_add_overflow(k->i, t.time_us, &k->i))
 		goto range;
 	if (k->i < TIMESTAMP_MIN || k->i >= TIMESTAMP_END)
 		goto range;
 	return RC_OK;
 range:
-	return err_set(e, "22008", BLAST_STMT, "timestamp out of range: \"%.60s\"", arena_strndup(a, s.ptr, s.len));
+	return err_set(e, "22008", BLAST_STMT, "timestamp out of range: \"%.60s\"",
+	    arena_strndup(a, s.ptr, s.len));
 }
 
 enum rc
-date_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+date_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	(void)env, (void)a;
 	if (b.len != 4)
-		return err_set(e, "22P03", BLAST_STMT, "a binary date key has %zu bytes, not 4", b.len);
+		return err_set(e, "22P03", BLAST_STMT,
+		    "a binary date key has %zu bytes, not 4", b.len);
 	k->i = (int32_t)(uint32_t)load_be(b.ptr, 4);
-	if (k->i != INT32_MAX && k->i != INT32_MIN && (k->i < DATE_MIN || k->i >= DATE_END))
+	if (k->i != INT32_MAX && k->i != INT32_MIN &&
+	    (k->i < DATE_MIN || k->i >= DATE_END))
 		return err_set(e, "22008", BLAST_STMT, "date out of range");
 	return RC_OK;
 }
 
 enum rc
-timestamp_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k, struct err *e)
+timestamp_recv(struct slice b, const struct key_env *env, struct arena *a, struct key *k,
+    struct err *e)
 {
 	(void)env, (void)a;
 	if (b.len != 8)
-		return err_set(e, "22P03", BLAST_STMT, "a binary timestamp key has %zu bytes, not 8", b.len);
+		return err_set(e, "22P03", BLAST_STMT,
+		    "a binary timestamp key has %zu bytes, not 8", b.len);
 	k->i = (int64_t)load_be(b.ptr, 8);
-	if (k->i != INT64_MAX && k->i != INT64_MIN && (k->i < TIMESTAMP_MIN || k->i >= TIMESTAMP_END))
+	if (k->i != INT64_MAX && k->i != INT64_MIN &&
+	    (k->i < TIMESTAMP_MIN || k->i >= TIMESTAMP_END))
 		return err_set(e, "22008", BLAST_STMT, "timestamp out of range");
 	return RC_OK;
 }
@@ -552,14 +585,16 @@ timestamp_recv(struct slice b, const struct key_env *env, struct arena *a, struc
 static bool
 is_infinite(const struct key *k)
 {
-	return k->type == KEY_DATE ? k->i == INT32_MAX || k->i == INT32_MIN : k->i == INT64_MAX || k->i == INT64_MIN;
+	return k->type == KEY_DATE ? k->i == INT32_MAX || k->i == INT32_MIN
+				   : k->i == INT64_MAX || k->i == INT64_MIN;
 }
 
 static enum rc
 timestamp_to_date(int64_t us, struct key *k, struct err *e)
 {
 	if (us % US_PER_DAY != 0) {
-		err_set(e, "0A000", BLAST_STMT, "a timestamp with a time of day as a date key");
+		err_set(e, "0A000", BLAST_STMT,
+		    "a timestamp with a time of day as a date key");
 		err_hint(e, "Cast the value to date.");
 		return RC_ERR;
 	}
@@ -576,15 +611,17 @@ time_convert(enum key_type to, const struct key_env *env, struct key *k, struct 
 	if (k->type == to)
 		return RC_OK;
 	if (is_infinite(k)) {
-		*k = (struct key){to, .i = to == KEY_DATE ? (k->i > 0 ? INT32_MAX : INT32_MIN)
-		                                          : (k->i > 0 ? INT64_MAX : INT64_MIN)};
+		*k = (struct key){to, .i = to == KEY_DATE
+					       ? (k->i > 0 ? INT32_MAX : INT32_MIN)
+					       : (k->i > 0 ? INT64_MAX : INT64_MIN)};
 		return RC_OK;
 	}
 	if (zoned && !env->zone_fixed)
 		return no_fixed_zone(e);
 	if (k->type == KEY_DATE) {
 		if (k->i >= TIMESTAMP_END / US_PER_DAY)
-			return err_set(e, "22008", BLAST_STMT, "date out of range for timestamp");
+			return err_set(
+			    e, "22008", BLAST_STMT, "date out of range for timestamp");
 		us = k->i * US_PER_DAY;
 	} else {
 		us = k->i;
@@ -608,7 +645,8 @@ print_date(char *out, size_t size, int64_t days, bool *bc)
 
 	civil_of_days(days, &y, &m, &d);
 	*bc = y <= 0;
-	return snprintf(out, size, "%04lld-%02d-%02d", (long long)(*bc ? 1 - y : y), m, d);
+	return snprintf(
+	    out, size, "%04lld-%02d-%02d", (long long)(*bc ? 1 - y : y), m, d);
 }
 
 struct slice
@@ -641,17 +679,20 @@ timestamp_out(const struct key *k, struct arena *a)
 	if (us < 0)
 		us += US_PER_DAY, days--;
 	n = (size_t)print_date(out, 64, days, &bc);
-	n += (size_t)snprintf(out + n, 64 - n, " %02d:%02d:%02d", (int)(us / (3600 * US_PER_S)),
-	    (int)(us / (60 * US_PER_S) % 60), (int)(us / US_PER_S % 60));
+	n += (size_t)snprintf(out + n, 64 - n, " %02d:%02d:%02d",
+	    (int)(us / (3600 * US_PER_S)), (int)(us / (60 * US_PER_S) % 60),
+	    (int)(us / US_PER_S % 60));
 	if (us % US_PER_S != 0)
 		n += (size_t)snprintf(out + n, 64 - n, ".%06d", (int)(us % US_PER_S));
-	n += (size_t)snprintf(out + n, 64 - n, "%s%s", k->type == KEY_TIMESTAMPTZ ? "+00" : "", bc ? " BC" : "");
+	n += (size_t)snprintf(out + n, 64 - n, "%s%s",
+	    k->type == KEY_TIMESTAMPTZ ? "+00" : "", bc ? " BC" : "");
 	return (struct slice){out, n};
 }
 
 /* ---- TimeZone ---- */
 
-/* <+03>-03, the form in which the server reports SET TIME ZONE 3: the name between the brackets, then the offset west. */
+/* <+03>-03, the form in which the server reports SET TIME ZONE 3: the name between the
+ * brackets, then the offset west. */
 static bool
 posix_offset(const char *s, int32_t *east)
 {
@@ -675,8 +716,9 @@ posix_offset(const char *s, int32_t *east)
 bool
 time_zone_fixed(const char *zone, int32_t *east)
 {
-	static const char utc[] = ",UTC,GMT,UCT,ZULU,UNIVERSAL,GREENWICH,ETC/UTC,ETC/GMT,ETC/UCT,ETC/ZULU,ETC/UNIVERSAL,"
-	                          "ETC/GREENWICH,GMT0,ETC/GMT0,";
+	static const char utc[] = ",UTC,GMT,UCT,ZULU,UNIVERSAL,GREENWICH,ETC/UTC,ETC/"
+				  "GMT,ETC/UCT,ETC/ZULU,ETC/UNIVERSAL,"
+				  "ETC/GREENWICH,GMT0,ETC/GMT0,";
 	char name[32];
 	size_t n = strlen(zone);
 	long h;
@@ -689,7 +731,8 @@ time_zone_fixed(const char *zone, int32_t *east)
 		return false;
 	name[0] = ',';
 	for (size_t i = 0; i < n; i++)
-		name[i + 1] = (char)(zone[i] >= 'a' && zone[i] <= 'z' ? zone[i] - 32 : zone[i]);
+		name[i + 1] =
+		    (char)(zone[i] >= 'a' && zone[i] <= 'z' ? zone[i] - 32 : zone[i]);
 	name[n + 1] = ',';
 	name[n + 2] = '\0';
 	if (strstr(utc, name) != NULL)

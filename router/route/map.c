@@ -1,4 +1,5 @@
-/* The finished map: look-ups by name. Tables and functions are sorted by name, then schema. */
+/* The finished map: look-ups by name. Tables and functions are sorted by name, then
+ * schema. */
 #include "router/route/map.h"
 
 #include <stdlib.h>
@@ -6,17 +7,17 @@
 #include "router/route/directory.h"
 
 /* The first row of a sorted array whose name is not less. */
-#define LOWER_BOUND(first, array, count, wanted)                     \
-	do {                                                         \
-		int lo_ = 0, hi_ = (count);                          \
-		while (lo_ < hi_) {                                  \
-			int mid_ = lo_ + (hi_ - lo_) / 2;            \
-			if (strcmp((array)[mid_].name, wanted) < 0)  \
-				lo_ = mid_ + 1;                      \
-			else                                         \
-				hi_ = mid_;                          \
-		}                                                    \
-		(first) = lo_;                                       \
+#define LOWER_BOUND(first, array, count, wanted)                    \
+	do {                                                        \
+		int lo_ = 0, hi_ = (count);                         \
+		while (lo_ < hi_) {                                 \
+			int mid_ = lo_ + (hi_ - lo_) / 2;           \
+			if (strcmp((array)[mid_].name, wanted) < 0) \
+				lo_ = mid_ + 1;                     \
+			else                                        \
+				hi_ = mid_;                         \
+		}                                                   \
+		(first) = lo_;                                      \
 	} while (0)
 
 const struct map_table *
@@ -31,8 +32,8 @@ shard_map_table(const struct shard_map *m, const char *schema, const char *name)
 	return NULL;
 }
 
-/* A row without a schema holds for any; one with the schema asked for goes before it. Asked without a schema: the first of
- * that name. */
+/* A row without a schema holds for any; one with the schema asked for goes before it.
+ * Asked without a schema: the first of that name. */
 const struct map_function *
 shard_map_function(const struct shard_map *m, const char *schema, const char *name)
 {

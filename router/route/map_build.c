@@ -1,5 +1,5 @@
-/* Collects the pieces of a map, each checked on its own as it comes; map_check.c checks the whole; map_builder_finish() here
- * lays the finished map out. */
+/* Collects the pieces of a map, each checked on its own as it comes; map_check.c checks
+ * the whole and lays the finished map out. */
 #include "router/route/map_build.h"
 
 #include <stdarg.h>
@@ -12,12 +12,12 @@
 #include "router/route/route.h"
 
 #define CACHE_SIZE_DEFAULT 100000
-#define CACHE_SIZE_MAX     100000000
-#define TTL_S_DEFAULT      300
-#define TTL_S_MAX          (10 * 365 * 86400)
-#define ARGUMENT_MAX       100
-#define NAME_LEN_MAX       63
-#define TAG_LINE_BITS      26
+#define CACHE_SIZE_MAX 100000000
+#define TTL_S_DEFAULT 300
+#define TTL_S_MAX (10 * 365 * 86400)
+#define ARGUMENT_MAX 100
+#define NAME_LEN_MAX 63
+#define TAG_LINE_BITS 26
 
 /* ---- problems ---- */
 
@@ -35,7 +35,8 @@ grown(void *v, int n, int *cap, size_t size)
 }
 
 static void
-add_problem(struct map_builder *b, struct map_loc loc, bool warning, const char *fmt, va_list ap)
+add_problem(
+    struct map_builder *b, struct map_loc loc, bool warning, const char *fmt, va_list ap)
 {
 	char text[500];
 
@@ -46,9 +47,11 @@ add_problem(struct map_builder *b, struct map_loc loc, bool warning, const char 
 		return;
 	}
 	vsnprintf(text, sizeof text, fmt, ap);
-	b->problems = grown(b->problems, b->n_problems, &b->cap_problems, sizeof *b->problems);
+	b->problems =
+	    grown(b->problems, b->n_problems, &b->cap_problems, sizeof *b->problems);
 	b->problems[b->n_problems++] = (struct map_problem){warning,
-	    {loc.file == NULL ? NULL : arena_strdup(&b->problem_arena, loc.file), loc.line},
+	    {loc.file == NULL ? NULL : arena_strdup(&b->problem_arena, loc.file),
+		loc.line},
 	    arena_strdup(&b->problem_arena, text)};
 }
 
@@ -107,12 +110,14 @@ add_shards(struct map_builder *b, const char *const *names, int n)
 	b->shards = ARENA_NEW_N(&b->arena, const char *, (size_t)(n > 0 ? n : 1));
 	for (int i = 0; i < n; i++) {
 		if (b->n_shards == MAP_SHARDS_MAX) {
-			map_mistake(b, (struct map_loc){0}, "more than %d shards", MAP_SHARDS_MAX);
+			map_mistake(b, (struct map_loc){0}, "more than %d shards",
+			    MAP_SHARDS_MAX);
 			return;
 		}
 		for (int j = 0; j < b->n_shards; j++)
 			if (strcmp(b->shards[j], names[i]) == 0)
-				map_mistake(b, (struct map_loc){0}, "two shards are named \"%s\"", names[i]);
+				map_mistake(b, (struct map_loc){0},
+				    "two shards are named \"%s\"", names[i]);
 		b->shards[b->n_shards++] = arena_strdup(&b->arena, names[i]);
 	}
 }
@@ -142,7 +147,8 @@ need_shard(struct map_builder *b, struct map_loc loc, struct slice name)
 	for (i = 0; i < b->n_shards; i++)
 		suggest_consider(&s, b->shards[i]);
 	if (s.best != NULL)
-		map_mistake(b, loc, "unknown shard \"%.60s\"; did you mean \"%s\"?", s.word, s.best);
+		map_mistake(b, loc, "unknown shard \"%.60s\"; did you mean \"%s\"?",
+		    s.word, s.best);
 	else
 		map_mistake(b, loc, "unknown shard \"%.60s\"", s.word);
 	arena_reset(&b->scratch);
@@ -150,7 +156,8 @@ need_shard(struct map_builder *b, struct map_loc loc, struct slice name)
 }
 
 struct map_builder *
-map_builder_create(const char *const *shards, int n_shards, const char *default_shard, uint64_t seed)
+map_builder_create(
+    const char *const *shards, int n_shards, const char *default_shard, uint64_t seed)
 {
 	struct map_builder *b = calloc(1, sizeof *b);
 
@@ -165,7 +172,8 @@ map_builder_create(const char *const *shards, int n_shards, const char *default_
 	if (n_shards < 1)
 		map_mistake(b, (struct map_loc){0}, "there are no shards");
 	else if (default_shard != NULL)
-		b->default_shard = need_shard(b, (struct map_loc){0}, slice_of(default_shard));
+		b->default_shard =
+		    need_shard(b, (struct map_loc){0}, slice_of(default_shard));
 	return b;
 }
 
@@ -199,12 +207,13 @@ kind_name(enum dist_kind kind)
 }
 
 static bool
-need_kind(struct map_builder *b, struct map_loc loc, const struct build_dist *bd, enum dist_kind kind, const char *what)
+need_kind(struct map_builder *b, struct map_loc loc, const struct build_dist *bd,
+    enum dist_kind kind, const char *what)
 {
 	if (bd->d.kind == kind)
 		return true;
-	map_mistake(b, loc, "%s in \"%s\", which is a %s distribution, not a %s one", what, bd->d.name,
-	    kind_name(bd->d.kind), kind_name(kind));
+	map_mistake(b, loc, "%s in \"%s\", which is a %s distribution, not a %s one",
+	    what, bd->d.name, kind_name(bd->d.kind), kind_name(kind));
 	return false;
 }
 
@@ -214,46 +223,60 @@ unknown_type(struct map_builder *b, struct map_loc loc, struct slice word)
 	char name[64];
 	struct suggest s;
 
-	snprintf(name, sizeof name, "%.*s", (int)(word.len < 60 ? word.len : 60), word.ptr);
-	if (strncmp(name, "char", 4) == 0 || strcmp(name, "bpchar") == 0 || strcmp(name, "citext") == 0) {
-		map_mistake(b, loc, "key type \"%s\": its equality is not that of its bytes; use text", name);
+	snprintf(
+	    name, sizeof name, "%.*s", (int)(word.len < 60 ? word.len : 60), word.ptr);
+	if (strncmp(name, "char", 4) == 0 || strcmp(name, "bpchar") == 0 ||
+	    strcmp(name, "citext") == 0) {
+		map_mistake(b, loc,
+		    "key type \"%s\": its equality is not that of its bytes; use text",
+		    name);
 		return;
 	}
 	suggest_init(&s, name);
 	for (enum key_type t = 0; t < KEY_TYPE_COUNT; t++)
 		suggest_consider(&s, key_type_name(t));
 	if (s.best != NULL)
-		map_mistake(b, loc, "unknown key type \"%s\"; did you mean %s?", name, s.best);
+		map_mistake(
+		    b, loc, "unknown key type \"%s\"; did you mean %s?", name, s.best);
 	else
-		map_mistake(b, loc, "unknown key type \"%s\"; there are smallint, integer, bigint, text, varchar, uuid, date, "
-		                    "timestamp, timestamptz, numeric", name);
+		map_mistake(b, loc,
+		    "unknown key type \"%s\"; there are smallint, integer, bigint, text, "
+		    "varchar, uuid, date, "
+		    "timestamp, timestamptz, numeric",
+		    name);
 }
 
 /* "bigint, text"; false after a mistake. */
 static bool
-parse_types(struct map_builder *b, struct map_loc loc, struct distribution *d, const char *types)
+parse_types(
+    struct map_builder *b, struct map_loc loc, struct distribution *d, const char *types)
 {
 	bool good = true;
 
-	for (const char *p = types, *comma; p != NULL; p = comma == NULL ? NULL : comma + 1) {
+	for (const char *p = types, *comma; p != NULL;
+	     p = comma == NULL ? NULL : comma + 1) {
 		struct slice word;
 		enum key_type t;
 
 		comma = strchr(p, ',');
-		word = slice_trim((struct slice){p, comma == NULL ? strlen(p) : (size_t)(comma - p)});
+		word = slice_trim(
+		    (struct slice){p, comma == NULL ? strlen(p) : (size_t)(comma - p)});
 		t = key_type_find(word);
 		if (t == KEY_TYPE_COUNT) {
 			unknown_type(b, loc, word);
 			good = false;
 		} else if (d->n_types == MAP_KEY_COLUMNS_MAX) {
-			map_mistake(b, loc, "more than %d key columns", MAP_KEY_COLUMNS_MAX);
+			map_mistake(
+			    b, loc, "more than %d key columns", MAP_KEY_COLUMNS_MAX);
 			return false;
 		} else {
 			d->types[d->n_types++] = t;
 		}
 	}
 	if (good && d->n_types > 1 && d->kind != DIST_HASH) {
-		map_mistake(b, loc, "several key columns: only a hash distribution can have them, \"%s\" is a %s distribution",
+		map_mistake(b, loc,
+		    "several key columns: only a hash distribution can have them, \"%s\" "
+		    "is a %s distribution",
 		    d->name, kind_name(d->kind));
 		return false;
 	}
@@ -265,7 +288,8 @@ fixed_len_of(enum key_type t)
 {
 	struct key k = {.type = t};
 
-	return t == KEY_TEXT || t == KEY_VARCHAR || t == KEY_NUMERIC ? 0 : key_bytes(&k).len;
+	return t == KEY_TEXT || t == KEY_VARCHAR || t == KEY_NUMERIC ? 0
+								     : key_bytes(&k).len;
 }
 
 static void
@@ -274,21 +298,27 @@ need_name(struct map_builder *b, struct map_loc loc, const char *what, const cha
 	if (*name == '\0')
 		map_mistake(b, loc, "%s without a name", what);
 	else if (strlen(name) > NAME_LEN_MAX)
-		map_mistake(b, loc, "the %s name \"%.30s…\" is longer than %d bytes", what, name, NAME_LEN_MAX);
+		map_mistake(b, loc, "the %s name \"%.30s…\" is longer than %d bytes",
+		    what, name, NAME_LEN_MAX);
 }
 
 int
-map_add_distribution(struct map_builder *b, struct map_loc loc, const char *name, enum dist_kind kind, const char *types)
+map_add_distribution(struct map_builder *b, struct map_loc loc, const char *name,
+    enum dist_kind kind, const char *types)
 {
 	struct build_dist *bd;
 
 	need_name(b, loc, "distribution", name);
 	for (int i = 0; i < b->n_dists; i++)
 		if (strcmp(b->dists[i].d.name, name) == 0)
-			map_mistake(b, loc, "distribution \"%s\" was already defined at line %d", name, b->dists[i].loc.line);
+			map_mistake(b, loc,
+			    "distribution \"%s\" was already defined at line %d", name,
+			    b->dists[i].loc.line);
 	b->dists = grown(b->dists, b->n_dists, &b->cap_dists, sizeof *b->dists);
 	bd = &b->dists[b->n_dists];
-	*bd = (struct build_dist){.loc = kept_loc(b, loc), .cache_size = CACHE_SIZE_DEFAULT, .ttl_s = TTL_S_DEFAULT};
+	*bd = (struct build_dist){.loc = kept_loc(b, loc),
+	    .cache_size = CACHE_SIZE_DEFAULT,
+	    .ttl_s = TTL_S_DEFAULT};
 	bd->d.name = arena_strdup(&b->arena, name);
 	bd->d.kind = kind;
 	bd->d.default_shard = -1;
@@ -317,7 +347,9 @@ map_set_buckets(struct map_builder *b, struct map_loc loc, int dist, int64_t buc
 		return;
 	bd->buckets_given = true;
 	if (buckets < 1 || buckets > BUCKETS_MAX || (buckets & (buckets - 1)) != 0)
-		map_mistake(b, loc, "buckets = %lld: a power of two from 1 to %d is needed", (long long)buckets, BUCKETS_MAX);
+		map_mistake(b, loc,
+		    "buckets = %lld: a power of two from 1 to %d is needed",
+		    (long long)buckets, BUCKETS_MAX);
 	else
 		bd->d.buckets = (uint32_t)buckets;
 }
@@ -344,7 +376,8 @@ skip_spaces(const char *p)
 
 /* "0-511, 600" */
 static bool
-parse_placement(struct map_builder *b, struct build_dist *bd, struct map_loc loc, int shard, const char *buckets)
+parse_placement(struct map_builder *b, struct build_dist *bd, struct map_loc loc,
+    int shard, const char *buckets)
 {
 	const char *p = buckets;
 
@@ -365,25 +398,32 @@ parse_placement(struct map_builder *b, struct build_dist *bd, struct map_loc loc
 		if (*p != '\0' && *p != ',')
 			return false;
 		if (first > last)
-			map_mistake(b, loc, "buckets %u-%u: the first is greater than the last", first, last);
-		bd->placements = grown(bd->placements, bd->n_placements, &bd->cap_placements, sizeof *bd->placements);
-		bd->placements[bd->n_placements++] = (struct placement){loc, shard, first, last};
+			map_mistake(b, loc,
+			    "buckets %u-%u: the first is greater than the last", first,
+			    last);
+		bd->placements = grown(bd->placements, bd->n_placements,
+		    &bd->cap_placements, sizeof *bd->placements);
+		bd->placements[bd->n_placements++] =
+		    (struct placement){loc, shard, first, last};
 		if (*p == '\0')
 			return true;
 	}
 }
 
 void
-map_add_placement(struct map_builder *b, struct map_loc loc, int dist, const char *shard, const char *buckets)
+map_add_placement(struct map_builder *b, struct map_loc loc, int dist, const char *shard,
+    const char *buckets)
 {
 	struct build_dist *bd = &b->dists[dist];
 	int s = need_shard(b, loc, slice_of(shard));
 
 	if (!need_kind(b, loc, bd, DIST_HASH, "`placement`"))
 		return;
-	/* An unknown shard (-1) still takes its buckets, so that they are not reported as missing too. */
+	/* An unknown shard (-1) still takes its buckets, so that they are not reported as
+	 * missing too. */
 	if (!parse_placement(b, bd, kept_loc(b, loc), s, buckets)) {
-		map_mistake(b, loc, "buckets = \"%.60s\" cannot be read; like \"0-511, 600\"", buckets);
+		map_mistake(b, loc,
+		    "buckets = \"%.60s\" cannot be read; like \"0-511, 600\"", buckets);
 		bd->bad_pieces++;
 	}
 	if (s >= 0)
@@ -392,10 +432,11 @@ map_add_placement(struct map_builder *b, struct map_loc loc, int dist, const cha
 
 /* ---- range ---- */
 
-/* Bounds and entries mean the same whatever a session's settings: ISO dates, offsets written out. */
+/* Bounds and entries mean the same whatever a session's settings: ISO dates, offsets
+ * written out. */
 static bool
-parse_key(struct map_builder *b, struct map_loc loc, const struct build_dist *bd, const char *what, struct slice text,
-    struct arena *a, struct key *k)
+parse_key(struct map_builder *b, struct map_loc loc, const struct build_dist *bd,
+    const char *what, struct slice text, struct arena *a, struct key *k)
 {
 	struct key_env env;
 	struct err e;
@@ -411,16 +452,17 @@ parse_key(struct map_builder *b, struct map_loc loc, const struct build_dist *bd
 }
 
 static bool
-parse_bound(struct map_builder *b, struct map_loc loc, const struct build_dist *bd, const char *what, const char *text,
-    bool *given, struct key *k)
+parse_bound(struct map_builder *b, struct map_loc loc, const struct build_dist *bd,
+    const char *what, const char *text, bool *given, struct key *k)
 {
 	*given = text != NULL;
-	return text == NULL ||
-	    parse_key(b, loc, bd, what, slice_of(arena_strdup(&b->arena, text)), &b->arena, k);
+	return text == NULL || parse_key(b, loc, bd, what,
+				   slice_of(arena_strdup(&b->arena, text)), &b->arena, k);
 }
 
 void
-map_add_range(struct map_builder *b, struct map_loc loc, int dist, const char *from, const char *to, const char *shard)
+map_add_range(struct map_builder *b, struct map_loc loc, int dist, const char *from,
+    const char *to, const char *shard)
 {
 	struct build_dist *bd = &b->dists[dist];
 	struct build_range r = {.loc = kept_loc(b, loc)};
@@ -431,8 +473,12 @@ map_add_range(struct map_builder *b, struct map_loc loc, int dist, const char *f
 		return;
 	good = parse_bound(b, loc, bd, "from", from, &r.range.has_lo, &r.range.lo);
 	good = parse_bound(b, loc, bd, "to", to, &r.range.has_hi, &r.range.hi) && good;
-	if (good && from != NULL && to != NULL && key_compare(&r.range.lo, &r.range.hi) >= 0) {
-		map_mistake(b, loc, "the range from \"%.60s\" to \"%.60s\" is empty (`to` is not part of it)", from, to);
+	if (good && from != NULL && to != NULL &&
+	    key_compare(&r.range.lo, &r.range.hi) >= 0) {
+		map_mistake(b, loc,
+		    "the range from \"%.60s\" to \"%.60s\" is empty (`to` is not part of "
+		    "it)",
+		    from, to);
 		good = false;
 	}
 	if (!good) {
@@ -480,7 +526,8 @@ tag_of(struct map_builder *b, struct map_loc loc)
 }
 
 void
-map_add_entry(struct map_builder *b, struct map_loc loc, int dist, struct slice key, struct slice shard)
+map_add_entry(struct map_builder *b, struct map_loc loc, int dist, struct slice key,
+    struct slice shard)
 {
 	struct build_dist *bd = &b->dists[dist];
 	int s = need_shard(b, loc, shard);
@@ -490,14 +537,17 @@ map_add_entry(struct map_builder *b, struct map_loc loc, int dist, struct slice 
 		return;
 	if (parse_key(b, loc, bd, "key", key, &b->scratch, &k) && s >= 0) {
 		hold(bd, s);
-		switch (directory_add(bd->d.directory, key_bytes(&k), s, tag_of(b, loc))) {
+		switch (
+		    directory_add(bd->d.directory, key_bytes(&k), s, tag_of(b, loc))) {
 		case DIRECTORY_ADDED:
 			break;
 		case DIRECTORY_KEY_TOO_LONG:
-			map_mistake(b, loc, "the key has more than %d bytes", DIRECTORY_KEY_MAX);
+			map_mistake(
+			    b, loc, "the key has more than %d bytes", DIRECTORY_KEY_MAX);
 			break;
 		case DIRECTORY_FULL:
-			map_mistake(b, loc, "the directory is full: more than %d keys, or 4 GiB of them",
+			map_mistake(b, loc,
+			    "the directory is full: more than %d keys, or 4 GiB of them",
 			    DIRECTORY_ENTRIES_MAX);
 			break;
 		}
@@ -514,25 +564,30 @@ map_set_lookup(struct map_builder *b, struct map_loc loc, int dist, const char *
 	if (!need_kind(b, loc, bd, DIST_DIRECTORY, "`lookup`"))
 		return;
 	if (strstr(sql, "$1") == NULL)
-		map_mistake(b, loc, "the look-up query does not name its parameter $1, the key");
+		map_mistake(
+		    b, loc, "the look-up query does not name its parameter $1, the key");
 	bd->d.lookup = arena_strdup(&b->arena, sql);
 	for (int i = 0; i < b->n_shards; i++)
 		hold(bd, i);
 }
 
 void
-map_set_lookup_cache(struct map_builder *b, struct map_loc loc, int dist, int64_t cache_size, int64_t ttl_s)
+map_set_lookup_cache(struct map_builder *b, struct map_loc loc, int dist,
+    int64_t cache_size, int64_t ttl_s)
 {
 	struct build_dist *bd = &b->dists[dist];
 
-	if (!need_kind(b, loc, bd, DIST_DIRECTORY, "`lookup_cache_size` or `lookup_cache_ttl`"))
+	if (!need_kind(
+		b, loc, bd, DIST_DIRECTORY, "`lookup_cache_size` or `lookup_cache_ttl`"))
 		return;
 	if (cache_size < 0 || cache_size > CACHE_SIZE_MAX)
-		map_mistake(b, loc, "lookup_cache_size = %lld: from 1 to %d keys", (long long)cache_size, CACHE_SIZE_MAX);
+		map_mistake(b, loc, "lookup_cache_size = %lld: from 1 to %d keys",
+		    (long long)cache_size, CACHE_SIZE_MAX);
 	else if (cache_size > 0)
 		bd->cache_size = cache_size;
 	if (ttl_s < 0 || ttl_s > TTL_S_MAX)
-		map_mistake(b, loc, "lookup_cache_ttl = %lld: from 1 to %d seconds", (long long)ttl_s, TTL_S_MAX);
+		map_mistake(b, loc, "lookup_cache_ttl = %lld: from 1 to %d seconds",
+		    (long long)ttl_s, TTL_S_MAX);
 	else if (ttl_s > 0)
 		bd->ttl_s = ttl_s;
 }
@@ -541,8 +596,8 @@ map_set_lookup_cache(struct map_builder *b, struct map_loc loc, int dist, int64_
 
 /* "schema.name" where no schema is given. */
 static void
-split_name(struct map_builder *b, const char *schema, const char *name, const char *none, const char **schema_out,
-    const char **name_out)
+split_name(struct map_builder *b, const char *schema, const char *name, const char *none,
+    const char **schema_out, const char **name_out)
 {
 	const char *dot = schema == NULL ? strchr(name, '.') : NULL;
 
@@ -556,15 +611,19 @@ split_name(struct map_builder *b, const char *schema, const char *name, const ch
 }
 
 static void
-add_key_columns(struct map_builder *b, struct map_loc loc, struct map_table *t, const char *const *key, int n_key)
+add_key_columns(struct map_builder *b, struct map_loc loc, struct map_table *t,
+    const char *const *key, int n_key)
 {
 	for (int i = 0; i < n_key; i++) {
 		need_name(b, loc, "key column", key[i]);
 		for (int j = 0; j < t->n_key; j++)
 			if (strcmp(t->key[j], key[i]) == 0)
-				map_mistake(b, loc, "key column \"%s\" of table \"%s\" is named twice", key[i], t->name);
+				map_mistake(b, loc,
+				    "key column \"%s\" of table \"%s\" is named twice",
+				    key[i], t->name);
 		if (t->n_key == MAP_KEY_COLUMNS_MAX) {
-			map_mistake(b, loc, "table \"%s\" has more than %d key columns", t->name, MAP_KEY_COLUMNS_MAX);
+			map_mistake(b, loc, "table \"%s\" has more than %d key columns",
+			    t->name, MAP_KEY_COLUMNS_MAX);
 			return;
 		}
 		t->key[t->n_key++] = arena_strdup(&b->arena, key[i]);
@@ -572,8 +631,8 @@ add_key_columns(struct map_builder *b, struct map_loc loc, struct map_table *t, 
 }
 
 void
-map_add_table(struct map_builder *b, struct map_loc loc, const char *schema, const char *name, const char *distribution,
-    const char *const *key, int n_key)
+map_add_table(struct map_builder *b, struct map_loc loc, const char *schema,
+    const char *name, const char *distribution, const char *const *key, int n_key)
 {
 	struct build_table bt = {.loc = kept_loc(b, loc)};
 
@@ -582,15 +641,16 @@ map_add_table(struct map_builder *b, struct map_loc loc, const char *schema, con
 	need_name(b, loc, "schema", bt.t.schema);
 	bt.t.reference = distribution == NULL;
 	bt.t.distribution = -1;
-	bt.distribution = distribution == NULL ? NULL : arena_strdup(&b->arena, distribution);
+	bt.distribution =
+	    distribution == NULL ? NULL : arena_strdup(&b->arena, distribution);
 	add_key_columns(b, loc, &bt.t, key, n_key);
 	b->tables = grown(b->tables, b->n_tables, &b->cap_tables, sizeof *b->tables);
 	b->tables[b->n_tables++] = bt;
 }
 
 void
-map_add_function(struct map_builder *b, struct map_loc loc, const char *schema, const char *name,
-    const char *distribution, int64_t argument, bool read_only)
+map_add_function(struct map_builder *b, struct map_loc loc, const char *schema,
+    const char *name, const char *distribution, int64_t argument, bool read_only)
 {
 	struct build_function bf = {.loc = kept_loc(b, loc)};
 
@@ -598,87 +658,17 @@ map_add_function(struct map_builder *b, struct map_loc loc, const char *schema, 
 	need_name(b, loc, "function", bf.f.name);
 	bf.f.distribution = -1;
 	bf.f.read_only = read_only;
-	bf.distribution = distribution == NULL ? NULL : arena_strdup(&b->arena, distribution);
+	bf.distribution =
+	    distribution == NULL ? NULL : arena_strdup(&b->arena, distribution);
 	if (distribution != NULL && (argument < 1 || argument > ARGUMENT_MAX))
-		map_mistake(b, loc, "function \"%s\": argument = %lld; the position of the key among its arguments is "
-		                    "needed, counted from 1", bf.f.name, (long long)argument);
+		map_mistake(b, loc,
+		    "function \"%s\": argument = %lld; the position of the key among its "
+		    "arguments is "
+		    "needed, counted from 1",
+		    bf.f.name, (long long)argument);
 	else if (distribution != NULL)
 		bf.f.argument = (int)argument;
-	b->functions = grown(b->functions, b->n_functions, &b->cap_functions, sizeof *b->functions);
+	b->functions =
+	    grown(b->functions, b->n_functions, &b->cap_functions, sizeof *b->functions);
 	b->functions[b->n_functions++] = bf;
-}
-
-/* ---- the finished map ---- */
-
-static void
-lay_out_distribution(struct map_builder *b, struct build_dist *bd)
-{
-	struct distribution *d = &bd->d;
-
-	if (d->kind == DIST_RANGE) {
-		d->ranges = ARENA_NEW(&b->arena, struct range_set);
-		d->ranges->v = ARENA_NEW_N(&b->arena, struct range, (size_t)bd->n_ranges);
-		for (int i = 0; i < bd->n_ranges; i++)
-			d->ranges->v[d->ranges->n++] = bd->ranges[i].range;
-	}
-	if (d->lookup != NULL)
-		directory_cache_init(d->directory, (size_t)bd->cache_size, (uint64_t)bd->ttl_s * 1000000);
-}
-
-static const uint64_t *
-all_shards(struct map_builder *b)
-{
-	uint64_t *all = ARENA_NEW_N(&b->arena, uint64_t, MAP_SHARD_WORDS);
-
-	for (int i = 0; i < b->n_shards; i++)
-		all[i / 64] |= UINT64_C(1) << (i % 64);
-	return all;
-}
-
-static void
-lay_out_tables(struct map_builder *b, struct shard_map *m)
-{
-	const uint64_t *all = all_shards(b);
-
-	m->tables = ARENA_NEW_N(&b->arena, struct map_table, (size_t)b->n_tables);
-	m->n_tables = b->n_tables;
-	for (int i = 0; i < b->n_tables; i++) {
-		m->tables[i] = b->tables[i].t;
-		m->tables[i].shards = m->tables[i].reference ? all : m->distributions[m->tables[i].distribution].shards;
-	}
-	m->functions = ARENA_NEW_N(&b->arena, struct map_function, (size_t)b->n_functions);
-	m->n_functions = b->n_functions;
-	for (int i = 0; i < b->n_functions; i++)
-		m->functions[i] = b->functions[i].f;
-}
-
-struct shard_map *
-map_builder_finish(struct map_builder *b, uint64_t epoch)
-{
-	struct shard_map *m;
-
-	if (b->finished)
-		return NULL;
-	map_check(b);
-	if (b->n_more > 0 && b->n_problems == PROBLEMS_MAX)
-		b->problems[PROBLEMS_MAX - 1].text =
-		    arena_printf(&b->problem_arena, "… and %d more", b->n_more + 1);
-	if (b->n_mistakes > 0)
-		return NULL;
-	m = ARENA_NEW(&b->arena, struct shard_map);
-	m->epoch = epoch;
-	m->n_shards = b->n_shards;
-	m->shards = b->shards;
-	m->default_shard = b->default_shard;
-	m->distributions = ARENA_NEW_N(&b->arena, struct distribution, (size_t)b->n_dists);
-	m->n_distributions = b->n_dists;
-	for (int i = 0; i < b->n_dists; i++) {
-		lay_out_distribution(b, &b->dists[i]);
-		m->distributions[i] = b->dists[i].d;
-	}
-	lay_out_tables(b, m);
-	m->arena = b->arena;
-	arena_init(&b->arena);
-	b->finished = true;
-	return m;
 }

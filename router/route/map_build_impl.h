@@ -1,4 +1,5 @@
-/* router/route/map_build_impl.h: what map_build.c collects and map_check.c checks. Private to the two. */
+/* router/route/map_build_impl.h: what map_build.c collects and map_check.c checks.
+ * Private to the two. */
 #ifndef WEIR_ROUTER_ROUTE_MAP_BUILD_IMPL_H
 #define WEIR_ROUTER_ROUTE_MAP_BUILD_IMPL_H
 
@@ -6,9 +7,9 @@
 #include "router/route/map_build.h"
 #include "router/route/range.h"
 
-#define BUCKETS_MAX  (1 << 20)
+#define BUCKETS_MAX (1 << 20)
 #define PROBLEMS_MAX 1000
-#define FILES_MAX    64 /* for the tags of directory entries: file << 26 | line */
+#define FILES_MAX 64 /* for the tags of directory entries: file << 26 | line */
 
 struct placement {
 	struct map_loc loc;
@@ -29,7 +30,8 @@ struct build_dist {
 	int n_placements, cap_placements;
 	struct build_range *ranges;
 	int n_ranges, cap_ranges;
-	int bad_pieces; /* placements, ranges and entries that were refused: what is missing is then not said */
+	int bad_pieces; /* placements, ranges and entries that were refused: what is
+			   missing is then not said */
 	int64_t cache_size, ttl_s;
 	uint64_t *shards;
 };
@@ -47,9 +49,9 @@ struct build_function {
 };
 
 struct map_builder {
-	struct arena arena;    /* becomes the map's */
+	struct arena arena; /* becomes the map's */
 	struct arena problem_arena;
-	struct arena scratch;  /* for values on their way into a directory */
+	struct arena scratch; /* for values on their way into a directory */
 	struct map_problem *problems;
 	int n_problems, cap_problems, n_more, n_mistakes;
 	const char **shards;
@@ -65,8 +67,5 @@ struct map_builder {
 	int n_files;
 	bool finished;
 };
-
-/* Checks everything that needs the whole: buckets, ranges, names. Adds mistakes and warnings. */
-void map_check(struct map_builder *);
 
 #endif

@@ -12,10 +12,10 @@
 struct csv {
 	FILE *f;
 	const char *path;
-	int line;       /* of the next character */
+	int line; /* of the next character */
 	char *field[FIELDS];
 	size_t len[FIELDS];
-	int n_fields;   /* of the record; may exceed FIELDS */
+	int n_fields; /* of the record; may exceed FIELDS */
 	bool too_long;
 };
 
@@ -117,7 +117,8 @@ read_record(struct csv *c)
 				return RECORD_BAD_QUOTE;
 			}
 		}
-		for (; ch != ',' && ch != '\n' && ch != EOF; ch = skip_cr(c, next_char(c)))
+		for (; ch != ',' && ch != '\n' && ch != EOF;
+		     ch = skip_cr(c, next_char(c)))
 			put(c, ch);
 		if (ch != ',')
 			return RECORD_OK;
@@ -138,8 +139,8 @@ static void
 add_record(struct map_builder *b, struct csv *c, struct map_loc loc, int dist)
 {
 	if (c->n_fields != FIELDS)
-		map_mistake(b, loc, "%d field%s in this record; \"key,shard\" is needed", c->n_fields,
-		    c->n_fields == 1 ? "" : "s");
+		map_mistake(b, loc, "%d field%s in this record; \"key,shard\" is needed",
+		    c->n_fields, c->n_fields == 1 ? "" : "s");
 	else if (c->too_long)
 		map_mistake(b, loc, "a field has more than %d bytes", DIRECTORY_KEY_MAX);
 	else
@@ -192,7 +193,8 @@ map_csv_load(struct map_builder *b, struct map_loc loc, int dist, const char *pa
 	skip_byte_order_mark(&c);
 	read_all(b, &c, dist);
 	if (ferror(c.f))
-		map_mistake(b, loc, "cannot read %s to its end: %s", path, strerror(errno));
+		map_mistake(
+		    b, loc, "cannot read %s to its end: %s", path, strerror(errno));
 	for (int i = 0; i < FIELDS; i++)
 		free(c.field[i]);
 	fclose(c.f);

@@ -1,6 +1,7 @@
-/* router/route/map_csv.h: a large directory from a file of "key,shard" records (RFC 4180: a field may stand in quotes, a
- * quote inside is doubled; lines end with LF or CRLF; empty lines are skipped; no header).
- * Mistakes go to the builder with file and line. Blocks; for the control thread. */
+/* router/route/map_csv.h: a large directory from a file of "key,shard" records (RFC 4180:
+ * a field may stand in quotes, a quote inside is doubled; lines end with LF or CRLF;
+ * empty lines are skipped; no header). Mistakes go to the builder with file and line.
+ * Blocks; for the control thread. */
 #ifndef WEIR_ROUTER_ROUTE_MAP_CSV_H
 #define WEIR_ROUTER_ROUTE_MAP_CSV_H
 

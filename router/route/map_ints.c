@@ -1,4 +1,5 @@
-/* A lexer for as much of libconfig's grammar as tells numbers from words, strings and comments. */
+/* A lexer for as much of libconfig's grammar as tells numbers from words, strings and
+ * comments. */
 #include "router/route/map_ints.h"
 
 #include <errno.h>
@@ -62,8 +63,9 @@ skip_block(struct scan *s)
 static bool
 is_word(int ch)
 {
-	return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '*' ||
-	    ch == '-' || ch == '+' || ch == '.';
+	return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') ||
+	       (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '*' || ch == '-' ||
+	       ch == '+' || ch == '.';
 }
 
 static bool
@@ -100,7 +102,8 @@ check_number(struct map_builder *b, struct scan *s, const char *path, int ch)
 	back(s, ch);
 	token[n] = '\0';
 	if (!fits(token))
-		map_mistake(b, loc, "the integer %.60s is too large; write it in quotes", token);
+		map_mistake(
+		    b, loc, "the integer %.60s is too large; write it in quotes", token);
 }
 
 bool

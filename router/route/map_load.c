@@ -1,4 +1,5 @@
-/* From libconfig to the builder. Each group knows its members; whatever else stands in it is a mistake. */
+/* From libconfig to the builder. Each group knows its members; whatever else stands in it
+ * is a mistake. */
 #include "router/route/map_load.h"
 
 #include <limits.h>
@@ -31,7 +32,8 @@ const char *const map_load_members[] = {"distributions", "tables", "functions", 
 
 /* ---- places ---- */
 
-/* True when the integers of the setting's file are known to be those that were written. */
+/* True when the integers of the setting's file are known to be those that were written.
+ */
 static bool
 ints_checked(struct load *l, const char *file)
 {
@@ -50,7 +52,8 @@ ints_checked(struct load *l, const char *file)
 static struct map_loc
 loc_of(const config_setting_t *s)
 {
-	return (struct map_loc){config_setting_source_file(s), (int)config_setting_source_line(s)};
+	return (struct map_loc){
+	    config_setting_source_file(s), (int)config_setting_source_line(s)};
 }
 
 /* ---- members ---- */
@@ -77,10 +80,12 @@ check_members(const struct group *g, const char *const *names)
 		for (int j = 0; names[j] != NULL; j++)
 			suggest_consider(&s, names[j]);
 		if (s.best != NULL)
-			map_mistake(g->l->b, loc_of(m), "unknown setting \"%.60s\" in a %s; did you mean \"%s\"?", s.word,
-			    g->what, s.best);
+			map_mistake(g->l->b, loc_of(m),
+			    "unknown setting \"%.60s\" in a %s; did you mean \"%s\"?",
+			    s.word, g->what, s.best);
 		else
-			map_mistake(g->l->b, loc_of(m), "unknown setting \"%.60s\" in a %s", s.word, g->what);
+			map_mistake(g->l->b, loc_of(m),
+			    "unknown setting \"%.60s\" in a %s", s.word, g->what);
 	}
 }
 
@@ -98,7 +103,8 @@ string_member(const struct group *g, const char *name, bool required)
 
 	if (m == NULL) {
 		if (required)
-			map_mistake(g->l->b, loc_of(g->s), "a %s needs `%s`", g->what, name);
+			map_mistake(
+			    g->l->b, loc_of(g->s), "a %s needs `%s`", g->what, name);
 		return NULL;
 	}
 	if (config_setting_type(m) == CONFIG_TYPE_STRING)
@@ -129,7 +135,8 @@ int_member(const struct group *g, const char *name, int64_t *v)
 	if (m == NULL)
 		return false;
 	ints_checked(g->l, config_setting_source_file(m));
-	if (config_setting_type(m) == CONFIG_TYPE_INT || config_setting_type(m) == CONFIG_TYPE_INT64) {
+	if (config_setting_type(m) == CONFIG_TYPE_INT ||
+	    config_setting_type(m) == CONFIG_TYPE_INT64) {
 		*v = config_setting_get_int64(m);
 		return true;
 	}
@@ -137,7 +144,8 @@ int_member(const struct group *g, const char *name, int64_t *v)
 	return false;
 }
 
-/* A key or a bound: a string; an integer where it is certain that libconfig has not wrapped it. NULL: as above. */
+/* A key or a bound: a string; an integer where it is certain that libconfig has not
+ * wrapped it. NULL: as above. */
 static const char *
 value_member(const struct group *g, const char *name, bool required)
 {
@@ -145,8 +153,9 @@ value_member(const struct group *g, const char *name, bool required)
 
 	if (m == NULL || config_setting_type(m) == CONFIG_TYPE_STRING)
 		return string_member(g, name, required);
-	if (config_setting_type(m) == CONFIG_TYPE_INT64 || (config_setting_type(m) == CONFIG_TYPE_INT &&
-	                                                       ints_checked(g->l, config_setting_source_file(m)))) {
+	if (config_setting_type(m) == CONFIG_TYPE_INT64 ||
+	    (config_setting_type(m) == CONFIG_TYPE_INT &&
+		ints_checked(g->l, config_setting_source_file(m)))) {
 		return arena_printf(&g->l->arena, "%lld", config_setting_get_int64(m));
 	}
 	map_mistake(g->l->b, loc_of(m), "`%s` must be a string in quotes", name);
@@ -155,28 +164,33 @@ value_member(const struct group *g, const char *name, bool required)
 
 /* Calls fn for each group of the list `name`. */
 static void
-each_group(const struct group *g, const char *name, const char *what, void (*fn)(const struct group *, int), int arg)
+each_group(const struct group *g, const char *name, const char *what,
+    void (*fn)(const struct group *, int), int arg)
 {
 	const config_setting_t *list = member(g, name);
 
 	if (list == NULL)
 		return;
 	if (config_setting_type(list) != CONFIG_TYPE_LIST) {
-		map_mistake(g->l->b, loc_of(list), "`%s` must be a list of groups: ( { … }, { … } )", name);
+		map_mistake(g->l->b, loc_of(list),
+		    "`%s` must be a list of groups: ( { … }, { … } )", name);
 		return;
 	}
 	for (int i = 0; i < config_setting_length(list); i++) {
-		struct group element = {g->l, config_setting_get_elem(list, (unsigned)i), what};
+		struct group element = {
+		    g->l, config_setting_get_elem(list, (unsigned)i), what};
 
 		if (config_setting_type(element.s) == CONFIG_TYPE_GROUP)
 			fn(&element, arg);
 		else
-			map_mistake(g->l->b, loc_of(element.s), "`%s`: a group { … } is needed for each %s", name, what);
+			map_mistake(g->l->b, loc_of(element.s),
+			    "`%s`: a group { … } is needed for each %s", name, what);
 		arena_reset(&g->l->arena);
 	}
 }
 
-/* One string, or a list or array of strings; -1: absent, or a mistake that has been reported. */
+/* One string, or a list or array of strings; -1: absent, or a mistake that has been
+ * reported. */
 static int
 strings_member(const struct group *g, const char *name, const char **v, int max)
 {
@@ -189,15 +203,19 @@ strings_member(const struct group *g, const char *name, const char **v, int max)
 		v[0] = config_setting_get_string(m);
 		return 1;
 	}
-	n = config_setting_is_aggregate(m) && !config_setting_is_group(m) ? config_setting_length(m) : 0;
+	n = config_setting_is_aggregate(m) && !config_setting_is_group(m)
+		? config_setting_length(m)
+		: 0;
 	if (n < 1 || n > max) {
-		map_mistake(g->l->b, loc_of(m), "`%s` must be a string, or a list of 1 to %d strings", name, max);
+		map_mistake(g->l->b, loc_of(m),
+		    "`%s` must be a string, or a list of 1 to %d strings", name, max);
 		return -1;
 	}
 	for (int i = 0; i < n; i++) {
 		v[i] = config_setting_get_string_elem(m, i);
 		if (v[i] == NULL) {
-			map_mistake(g->l->b, loc_of(m), "`%s` must be a list of strings in quotes", name);
+			map_mistake(g->l->b, loc_of(m),
+			    "`%s` must be a list of strings in quotes", name);
 			return -1;
 		}
 	}
@@ -245,13 +263,15 @@ load_entry(const struct group *g, int dist)
 	key = value_member(g, "key", true);
 	shard = string_member(g, "shard", true);
 	if (key != NULL && shard != NULL)
-		map_add_entry(g->l->b, loc_of(g->s), dist, slice_of(key), slice_of(shard));
+		map_add_entry(
+		    g->l->b, loc_of(g->s), dist, slice_of(key), slice_of(shard));
 }
 
 static void
 load_hash(const struct group *g, int dist)
 {
-	static const char *const names[] = {"name", "kind", "type", "buckets", "placement", NULL};
+	static const char *const names[] = {
+	    "name", "kind", "type", "buckets", "placement", NULL};
 	int64_t buckets;
 
 	check_members(g, names);
@@ -263,7 +283,8 @@ load_hash(const struct group *g, int dist)
 static void
 load_ranges(const struct group *g, int dist)
 {
-	static const char *const names[] = {"name", "kind", "type", "ranges", "allow_gaps", NULL};
+	static const char *const names[] = {
+	    "name", "kind", "type", "ranges", "allow_gaps", NULL};
 
 	check_members(g, names);
 	if (bool_member(g, "allow_gaps"))
@@ -285,8 +306,8 @@ path_beside(struct load *l, const char *file, const char *path)
 static void
 load_directory(const struct group *g, int dist)
 {
-	static const char *const names[] = {"name", "kind", "type", "default", "entries", "entries_file", "lookup",
-	    "lookup_cache_size", "lookup_cache_ttl", NULL};
+	static const char *const names[] = {"name", "kind", "type", "default", "entries",
+	    "entries_file", "lookup", "lookup_cache_size", "lookup_cache_ttl", NULL};
 	const char *shard, *path, *lookup;
 	int64_t size = 0, ttl_s = 0;
 	bool cache;
@@ -305,7 +326,8 @@ load_directory(const struct group *g, int dist)
 	cache = int_member(g, "lookup_cache_size", &size);
 	cache = int_member(g, "lookup_cache_ttl", &ttl_s) || cache;
 	if (cache && lookup == NULL)
-		map_mistake(g->l->b, loc_of(g->s), "`lookup_cache_size` and `lookup_cache_ttl` need `lookup`");
+		map_mistake(g->l->b, loc_of(g->s),
+		    "`lookup_cache_size` and `lookup_cache_ttl` need `lookup`");
 	else if (cache)
 		map_set_lookup_cache(g->l->b, loc_of(g->s), dist, size, ttl_s);
 	each_group(g, "entries", "directory entry", load_entry, dist);
@@ -332,13 +354,15 @@ kind_member(const struct group *g)
 	if (strcmp(kind, "range") == 0)
 		return DIST_RANGE;
 	if (strcmp(kind, "directory") != 0) {
-		map_mistake(g->l->b, loc_of(member(g, "kind")), "kind = \"%.60s\"; there are hash, range and directory", kind);
+		map_mistake(g->l->b, loc_of(member(g, "kind")),
+		    "kind = \"%.60s\"; there are hash, range and directory", kind);
 		return guess_kind(g);
 	}
 	return DIST_DIRECTORY;
 }
 
-/* "bigint, text" of a string or a list. A missing type is reported here, and text assumed for the rest. */
+/* "bigint, text" of a string or a list. A missing type is reported here, and text assumed
+ * for the rest. */
 static const char *
 type_member(const struct group *g)
 {
@@ -348,7 +372,8 @@ type_member(const struct group *g)
 
 	if (n < 0) {
 		if (member(g, "type") == NULL)
-			map_mistake(g->l->b, loc_of(g->s), "a distribution needs `type`, the type of its key");
+			map_mistake(g->l->b, loc_of(g->s),
+			    "a distribution needs `type`, the type of its key");
 		return "text";
 	}
 	types = v[0];
@@ -362,7 +387,8 @@ load_distribution(const struct group *g, int unused)
 {
 	const char *name = string_member(g, "name", true);
 	enum dist_kind kind = kind_member(g);
-	int dist = map_add_distribution(g->l->b, loc_of(g->s), name == NULL ? "?" : name, kind, type_member(g));
+	int dist = map_add_distribution(
+	    g->l->b, loc_of(g->s), name == NULL ? "?" : name, kind, type_member(g));
 
 	(void)unused;
 	if (kind == DIST_HASH)
@@ -385,16 +411,20 @@ placed(const struct group *g, const char **distribution)
 	if (reference != (*distribution != NULL))
 		return true;
 	if (reference)
-		map_mistake(g->l->b, loc_of(g->s), "a %s has either `distribution` or `reference = true`, not both", g->what);
+		map_mistake(g->l->b, loc_of(g->s),
+		    "a %s has either `distribution` or `reference = true`, not both",
+		    g->what);
 	else if (member(g, "distribution") == NULL)
-		map_mistake(g->l->b, loc_of(g->s), "a %s needs `distribution`, or `reference = true`", g->what);
+		map_mistake(g->l->b, loc_of(g->s),
+		    "a %s needs `distribution`, or `reference = true`", g->what);
 	return false;
 }
 
 static void
 load_table(const struct group *g, int unused)
 {
-	static const char *const names[] = {"name", "schema", "distribution", "key", "reference", NULL};
+	static const char *const names[] = {
+	    "name", "schema", "distribution", "key", "reference", NULL};
 	const char *name, *schema, *distribution, *key[MAP_KEY_COLUMNS_MAX];
 	int n_key;
 
@@ -403,15 +433,18 @@ load_table(const struct group *g, int unused)
 	name = string_member(g, "name", true);
 	schema = string_member(g, "schema", false);
 	n_key = strings_member(g, "key", key, MAP_KEY_COLUMNS_MAX);
-	if (!placed(g, &distribution) || name == NULL || (n_key < 0 && member(g, "key") != NULL))
+	if (!placed(g, &distribution) || name == NULL ||
+	    (n_key < 0 && member(g, "key") != NULL))
 		return;
-	map_add_table(g->l->b, loc_of(g->s), schema, name, distribution, key, n_key < 0 ? 0 : n_key);
+	map_add_table(g->l->b, loc_of(g->s), schema, name, distribution, key,
+	    n_key < 0 ? 0 : n_key);
 }
 
 static void
 load_function(const struct group *g, int unused)
 {
-	static const char *const names[] = {"name", "schema", "distribution", "argument", "reference", "read_only", NULL};
+	static const char *const names[] = {
+	    "name", "schema", "distribution", "argument", "reference", "read_only", NULL};
 	const char *name, *schema, *distribution;
 	int64_t argument = 0;
 	bool read_only;
@@ -424,7 +457,8 @@ load_function(const struct group *g, int unused)
 	if (!int_member(g, "argument", &argument) && member(g, "argument") != NULL)
 		return;
 	if (placed(g, &distribution) && name != NULL)
-		map_add_function(g->l->b, loc_of(g->s), schema, name, distribution, argument, read_only);
+		map_add_function(g->l->b, loc_of(g->s), schema, name, distribution,
+		    argument, read_only);
 }
 
 void

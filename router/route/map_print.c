@@ -108,21 +108,25 @@ entry(void *arg, struct slice bytes, int shard)
 }
 
 static void
-each_bucket_run(const struct distribution *d, struct arena *a, void (*fn)(void *, struct slice, int), void *arg)
+each_bucket_run(const struct distribution *d, struct arena *a,
+    void (*fn)(void *, struct slice, int), void *arg)
 {
 	for (uint32_t i = 0; i < d->buckets; i++) {
 		uint32_t first = i;
 
-		while (i + 1 < d->buckets && d->bucket_shard[i + 1] == d->bucket_shard[first])
+		while (i + 1 < d->buckets &&
+		       d->bucket_shard[i + 1] == d->bucket_shard[first])
 			i++;
-		fn(arg, slice_of(first == i ? arena_printf(a, "%u", first) : arena_printf(a, "%u-%u", first, i)),
+		fn(arg,
+		    slice_of(first == i ? arena_printf(a, "%u", first)
+					: arena_printf(a, "%u-%u", first, i)),
 		    d->bucket_shard[first]);
 	}
 }
 
 void
-shard_map_each_piece(const struct shard_map *m, int distribution, size_t entries_max, struct arena *a,
-    void (*fn)(void *, struct slice, int), void *arg)
+shard_map_each_piece(const struct shard_map *m, int distribution, size_t entries_max,
+    struct arena *a, void (*fn)(void *, struct slice, int), void *arg)
 {
 	const struct distribution *d = &m->distributions[distribution];
 	struct entries e = {d, a, entries_max, fn, arg};
@@ -288,7 +292,8 @@ shard_map_print(const struct shard_map *m, size_t entries_max, struct arena *a)
 		add_distribution(&t, m, d);
 		add(&t, "\n");
 		shard_map_each_piece(m, i, entries_max, a, piece_line, &p);
-		if (d->kind == DIST_DIRECTORY && directory_count(d->directory) > entries_max)
+		if (d->kind == DIST_DIRECTORY &&
+		    directory_count(d->directory) > entries_max)
 			add(&t, "  ...\n");
 	}
 	for (int i = 0; i < m->n_tables; i++) {

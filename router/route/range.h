@@ -1,5 +1,5 @@
-/* router/route/range.h: the ranges of a distribution: sorted, disjoint, [lo, hi). Private to router/route.
- * Memory: the map's arena. */
+/* router/route/range.h: the ranges of a distribution: sorted, disjoint, [lo, hi). Private
+ * to router/route. Memory: the map's arena. */
 #ifndef WEIR_ROUTER_ROUTE_RANGE_H
 #define WEIR_ROUTER_ROUTE_RANGE_H
 

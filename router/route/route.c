@@ -54,7 +54,8 @@ range_shard(const struct range_set *set, const struct key *k)
 }
 
 static enum rc
-directory_shard(const struct distribution *d, const struct key *k, uint64_t now_us, int *shard)
+directory_shard(
+    const struct distribution *d, const struct key *k, uint64_t now_us, int *shard)
 {
 	struct slice key = key_bytes(k);
 	int found = directory_get(d->directory, key);
@@ -69,14 +70,16 @@ directory_shard(const struct distribution *d, const struct key *k, uint64_t now_
 }
 
 enum rc
-shard_map_route(const struct shard_map *m, const struct distribution *d, const struct key *keys, uint64_t now_us,
-    int *shard, struct err *e)
+shard_map_route(const struct shard_map *m, const struct distribution *d,
+    const struct key *keys, uint64_t now_us, int *shard, struct err *e)
 {
 	(void)m;
 	for (int i = 0; i < d->n_types; i++)
 		if (keys[i].type != d->types[i])
-			return err_set(e, "XX000", BLAST_STMT, "key %d of distribution \"%s\" has type %s, not %s", i + 1,
-			    d->name, key_type_name(keys[i].type), key_type_name(d->types[i]));
+			return err_set(e, "XX000", BLAST_STMT,
+			    "key %d of distribution \"%s\" has type %s, not %s", i + 1,
+			    d->name, key_type_name(keys[i].type),
+			    key_type_name(d->types[i]));
 	switch (d->kind) {
 	case DIST_HASH:
 		*shard = d->bucket_shard[shard_map_bucket(d, keys)];
@@ -91,7 +94,8 @@ shard_map_route(const struct shard_map *m, const struct distribution *d, const s
 }
 
 enum rc
-route_no_shard(const struct shard_map *m, const struct distribution *d, const struct key *keys, struct err *e)
+route_no_shard(const struct shard_map *m, const struct distribution *d,
+    const struct key *keys, struct err *e)
 {
 	struct arena a;
 	struct slice text;
@@ -99,24 +103,29 @@ route_no_shard(const struct shard_map *m, const struct distribution *d, const st
 	(void)m;
 	arena_init(&a);
 	text = key_to_text(keys, &a);
-	err_set(e, "23514", BLAST_STMT, "no shard of distribution \"%s\" holds the key \"%.*s\"", d->name,
+	err_set(e, "23514", BLAST_STMT,
+	    "no shard of distribution \"%s\" holds the key \"%.*s\"", d->name,
 	    (int)(text.len < 80 ? text.len : 80), text.len > 0 ? text.ptr : "");
 	if (d->kind == DIST_RANGE)
 		err_hint(e, "Add a range that holds it to the shard map.");
 	else if (d->lookup != NULL)
-		err_hint(e, "The distribution's look-up query found no shard for it; add it there, or give the "
-		            "distribution a default.");
+		err_hint(e, "The distribution's look-up query found no shard for it; add "
+			    "it there, or give the "
+			    "distribution a default.");
 	else
-		err_hint(e, "Add it to the distribution's entries, or give the distribution a default.");
+		err_hint(e, "Add it to the distribution's entries, or give the "
+			    "distribution a default.");
 	arena_reset(&a);
 	return RC_ERR;
 }
 
 /* ---- many keys ---- */
 
-/* Nothing lies between the bounds. Of neighbouring values (x > 5 AND x < 6) nothing is known. */
+/* Nothing lies between the bounds. Of neighbouring values (x > 5 AND x < 6) nothing is
+ * known. */
 static bool
-nothing_between(const struct key *lo, bool lo_inclusive, const struct key *hi, bool hi_inclusive)
+nothing_between(
+    const struct key *lo, bool lo_inclusive, const struct key *hi, bool hi_inclusive)
 {
 	int d;
 
@@ -127,12 +136,13 @@ nothing_between(const struct key *lo, bool lo_inclusive, const struct key *hi, b
 }
 
 static void
-ranges_between(const struct range_set *set, const struct key *lo, bool lo_inclusive, const struct key *hi,
-    bool hi_inclusive, uint64_t *bitmap)
+ranges_between(const struct range_set *set, const struct key *lo, bool lo_inclusive,
+    const struct key *hi, bool hi_inclusive, uint64_t *bitmap)
 {
 	if (nothing_between(lo, lo_inclusive, hi, hi_inclusive))
 		return;
-	/* A range begins at its own lower bound, so an exclusive lo still lies in (or before) that range. */
+	/* A range begins at its own lower bound, so an exclusive lo still lies in (or
+	 * before) that range. */
 	for (int i = lo == NULL ? 0 : first_range_above(set, lo); i < set->n; i++) {
 		const struct range *r = &set->v[i];
 		int d = hi == NULL || !r->has_lo ? -1 : key_compare(&r->lo, hi);
@@ -144,15 +154,17 @@ ranges_between(const struct range_set *set, const struct key *lo, bool lo_inclus
 }
 
 void
-shard_map_shards(const struct shard_map *m, const struct distribution *d, uint64_t *bitmap)
+shard_map_shards(
+    const struct shard_map *m, const struct distribution *d, uint64_t *bitmap)
 {
 	for (int i = 0; i < (m->n_shards + 63) / 64; i++)
 		bitmap[i] |= d->shards[i];
 }
 
 void
-shard_map_range(const struct shard_map *m, const struct distribution *d, const struct key *lo, bool lo_inclusive,
-    const struct key *hi, bool hi_inclusive, uint64_t *bitmap)
+shard_map_range(const struct shard_map *m, const struct distribution *d,
+    const struct key *lo, bool lo_inclusive, const struct key *hi, bool hi_inclusive,
+    uint64_t *bitmap)
 {
 	if (d->kind == DIST_RANGE)
 		ranges_between(d->ranges, lo, lo_inclusive, hi, hi_inclusive, bitmap);
@@ -164,7 +176,8 @@ shard_map_range(const struct shard_map *m, const struct distribution *d, const s
 
 /* key_to_text() is read back the same in any session. */
 static enum rc
-key_of_text(const struct distribution *d, struct slice text, struct arena *a, struct key *k, struct err *e)
+key_of_text(const struct distribution *d, struct slice text, struct arena *a,
+    struct key *k, struct err *e)
 {
 	struct key_env env;
 
@@ -173,8 +186,8 @@ key_of_text(const struct distribution *d, struct slice text, struct arena *a, st
 }
 
 enum rc
-shard_map_learn(const struct shard_map *m, const struct distribution *d, struct slice text, const char *shard_name,
-    uint64_t now_us, struct err *e)
+shard_map_learn(const struct shard_map *m, const struct distribution *d,
+    struct slice text, const char *shard_name, uint64_t now_us, struct err *e)
 {
 	int shard = shard_name == NULL ? SHARD_NONE : shard_map_shard(m, shard_name);
 	struct arena a;
@@ -182,10 +195,14 @@ shard_map_learn(const struct shard_map *m, const struct distribution *d, struct 
 	enum rc rc;
 
 	if (shard_name != NULL && shard < 0)
-		return err_set(e, "58000", BLAST_STMT, "the look-up query of distribution \"%s\" answered \"%.60s\", which is "
-		                                       "no shard", d->name, shard_name);
+		return err_set(e, "58000", BLAST_STMT,
+		    "the look-up query of distribution \"%s\" answered \"%.60s\", which "
+		    "is "
+		    "no shard",
+		    d->name, shard_name);
 	if (d->kind != DIST_DIRECTORY || !directory_has_cache(d->directory))
-		return err_set(e, "XX000", BLAST_STMT, "distribution \"%s\" has no look-up query", d->name);
+		return err_set(e, "XX000", BLAST_STMT,
+		    "distribution \"%s\" has no look-up query", d->name);
 	arena_init(&a);
 	rc = key_of_text(d, text, &a, &k, e);
 	if (rc == RC_OK)
@@ -195,7 +212,8 @@ shard_map_learn(const struct shard_map *m, const struct distribution *d, struct 
 }
 
 void
-shard_map_forget(const struct shard_map *m, const struct distribution *d, struct slice text)
+shard_map_forget(
+    const struct shard_map *m, const struct distribution *d, struct slice text)
 {
 	struct arena a;
 	struct key k;
