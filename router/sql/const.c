@@ -154,7 +154,7 @@ hex_escape(struct decode *d)
 static enum rc
 backslash(struct decode *d)
 {
-	static const char letters[] = "bfnrtv", values[] = "\b\f\n\r\t\v";
+	static const char letters[] = "bfnrt", values[] = "\b\f\n\r\t";
 	const char *known;
 	char c;
 
@@ -221,6 +221,21 @@ pieces(struct decode *d, enum token_kind kind)
 	return RC_OK;
 }
 
+/* The only character of a string, or '+', which cannot be an escape character. */
+static char
+only_char(enum token_kind k, const struct token *t)
+{
+	size_t len = (size_t)(t->end - t->start), quote = 1;
+
+	if (k == TOK_ESTRING && *t->start != '\'')
+		quote = 2;
+	else if (k == TOK_DOLLAR)
+		quote = (size_t)((const char *)memchr(t->start + 1, '$', len - 1) + 1 - t->start);
+	else if (k != TOK_STRING)
+		return '+';
+	return len == (k == TOK_DOLLAR ? 2 * quote : quote + 1) + 1 ? t->start[quote] : '+';
+}
+
 /* The character in UESCAPE '!' behind the string, if it is there. */
 static enum rc
 find_uescape(struct decode *d, const struct lexer *after)
@@ -237,7 +252,7 @@ find_uescape(struct decode *d, const struct lexer *after)
 		return RC_OK;
 	while ((k = lexer_next(&lx, &t)) == TOK_COMMENT)
 		continue;
-	c = k == TOK_STRING && t.end - t.start == 3 ? t.start[1] : '+';
+	c = only_char(k, &t);
 	if (hex_digit(c) >= 0 || c == '+' || c == '\'' || c == '"' || c == ' ' ||
 	    (c >= '\t' && c <= '\r'))
 		return err_set(d->err, "42601", BLAST_STMT, "invalid Unicode escape character");
