@@ -129,3 +129,83 @@ def test_pipelines_under_saturation(small):
                     assert w._rows(30) == [(str(n), str(i))]
 
     run_threads(20, work)
+
+
+def test_cancel_of_a_waiting_client(own_weir, fleet):
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 1;")])
+    with w.connect("wire") as holder, w.connect("wire") as waiter:
+        holder.simple("begin")
+        waiter.send(wire.query("select 1"))
+        time.sleep(0.3)
+        waiter.cancel()
+        with pytest.raises(wire.ServerError) as e:
+            waiter._rows(5)
+        assert e.value.sqlstate == "57014"
+        assert holder.simple("select 'not cancelled'") == [("not cancelled",)]
+        holder.simple("commit")
+        assert waiter.simple("select 2") == [("2",)]
+
+
+def test_cancel_never_hits_the_next_client(small):
+    """Cancel requests that race with the end of their statement, on connections that are lent on at once."""
+    stop = threading.Event()
+
+    def bystander(w):
+        n = 0
+        while not stop.is_set():
+            assert w.simple("select %d" % n, timeout=20) == [(str(n),)]
+            n += 1
+
+    others = [small.connect("wire") for _ in range(4)]
+    failures = []
+
+    def guarded(w):
+        try:
+            bystander(w)
+        except Exception as e:     # noqa: the test looks at it
+            failures.append(repr(e))
+
+    threads = [threading.Thread(target=guarded, args=(w,)) for w in others]
+    for t in threads:
+        t.start()
+    with small.connect("wire") as w:
+        for i in range(60):
+            w.send(wire.query("select pg_sleep(0.0%d)" % (i % 4)))
+            w.cancel()
+            try:
+                w._rows(20)
+            except wire.ServerError as e:
+                assert e.sqlstate == "57014"
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not failures, failures
+
+
+def test_keys_of_protocol_3_2(weir):
+    """A longer cancel key, different for each client, and it works."""
+    keys = set()
+    for _ in range(5):
+        with weir.connect("wire", version=wire.PROTOCOL_3_2) as w:
+            keys.add(w.key)
+            assert 4 < len(w.key) <= 256
+            w.send(wire.query("select pg_sleep(20)"))
+            time.sleep(0.2)
+            w.cancel()
+            with pytest.raises(wire.ServerError) as e:
+                w._rows(5)
+            assert e.value.sqlstate == "57014"
+    assert len(keys) == 5
+
+
+def test_currval_needs_its_transaction(weir):
+    """The connection that called nextval has been given back: an error and a hint, never another client's value."""
+    with weir.connect("wire") as w:
+        w.simple("drop sequence if exists cv; create sequence cv")
+        w.simple("begin")
+        assert w.simple("select nextval('cv')") == w.simple("select currval('cv')") == [("1",)]
+        w.simple("commit")
+        with pytest.raises(wire.ServerError) as e:
+            w.simple("select currval('cv')")
+        assert e.value.sqlstate == "55000" and e.value.fields.get("H")
+        w.simple("drop sequence cv")

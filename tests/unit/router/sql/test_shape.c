@@ -10,6 +10,7 @@
 #define sql_analyze    fake_analyze
 #define sql_stmts_free fake_free
 #include "router/sql/shape.c"
+#include "tests/unit/router/sql/pin_check.h"
 
 static int analyses, frees;
 static size_t weight; /* of each analysis' arena */
@@ -318,6 +319,124 @@ test_classes(void **state)
 	shape_cache_destroy(c);
 }
 
+/* ---- statements at random: what is not pinned must not matter ---- */
+
+/* @X stands for any of the rules of X; after some depth for the first. */
+static const struct rule {
+	char name;
+	const char *text;
+} rules[] = {
+    {'S', "SELECT @L"},
+    {'S', "@Q"}, {'S', "@Q"}, {'S', "@Q; @S"},
+    {'S', "INSERT INTO t (a, b) VALUES (@E, @E), (@E, @E) RETURNING @L"},
+    {'S', "INSERT INTO t AS x @Q ON CONFLICT (a) WHERE @E DO UPDATE SET a = @E, b = @E WHERE @E RETURNING @L"},
+    {'S', "INSERT INTO set VALUES (@E) ON CONFLICT (a) DO UPDATE SET a = @E RETURNING @L"},
+    {'S', "UPDATE t AS x SET a = @E, (b, c) = (@E, @E), c[@E] = @E FROM @F WHERE @E RETURNING @L"},
+    {'S', "UPDATE set SET set = @E RETURNING set, @E"},
+    {'S', "DELETE FROM t USING @F WHERE @E RETURNING @L"},
+    {'S', "WITH x AS (@S), set AS MATERIALIZED (@S), update (a) AS NOT MATERIALIZED (@S) @S"},
+    {'S', "MERGE INTO t USING @F ON @E WHEN MATCHED AND @E THEN UPDATE SET a = @E WHEN NOT MATCHED THEN "
+          "INSERT (a) VALUES (@E)"},
+    {'S', "SET a = 'x'"},
+    {'Q', "SELECT @L FROM @F"},
+    {'Q', "SELECT @L FROM @F WHERE @E"},
+    {'Q', "SELECT DISTINCT @L FROM @F WHERE @E ORDER BY @L LIMIT @E OFFSET @E"},
+    {'Q', "SELECT DISTINCT ON (@L) @L FROM @F OFFSET @E ROWS FETCH FIRST 5 ROWS ONLY"},
+    {'Q', "SELECT @L FROM @F WHERE @E GROUP BY @L HAVING @E ORDER BY @L DESC NULLS LAST LIMIT @E FOR UPDATE"},
+    {'Q', "SELECT @L FROM @F WINDOW w AS (PARTITION BY @L ORDER BY @E), v AS (ORDER BY @E) ORDER BY @E"},
+    {'Q', "SELECT @L GROUP BY GROUPING SETS ((@E), (@L), ROLLUP (@E, @E))"},
+    {'Q', "SELECT @L WHERE @E"},
+    {'Q', "SELECT @L"},
+    {'Q', "SELECT ALL @L FROM @F"},
+    {'Q', "(@Q) UNION ALL (@Q) ORDER BY @E LIMIT @E"},
+    {'Q', "SELECT @L UNION SELECT @L"},
+    {'Q', "SELECT @L FROM @F WHERE @E EXCEPT SELECT @L FROM @F INTERSECT VALUES (@E, @E)"},
+    {'Q', "VALUES (@E, @E), (@E, @E)"},
+    {'Q', "TABLE t ORDER BY @E LIMIT @E"},
+    {'Q', "WITH RECURSIVE x AS (@Q UNION ALL @Q) SEARCH DEPTH FIRST BY a SET s CYCLE a SET b TO 1 DEFAULT 2 "
+          "USING p SELECT @L FROM x WHERE @E"},
+    {'L', "@E"}, {'L', "@E, @L"}, {'L', "@E AS limit, @L"}, {'L', "@E values, @L"}, {'L', "@E set, @L"},
+    {'L', "@E AS from, @E AS where, @E"}, {'L', "@E distinct, @L"}, {'L', "x.*, @L"}, {'L', "@E update, @E set, @E"},
+    {'L', "@E \"from\", @E"}, {'L', "@E AS select, @E"}, {'L', "@E select, @E"}, {'L', "@E merge, @E insert, @E"},
+    {'F', "t"}, {'F', "t AS a JOIN (@Q) b ON @E"}, {'F', "f(@E) AS g (a)"}, {'F', "(@Q) s"}, {'F', "t x, @F"},
+    {'F', "t AS set LEFT JOIN LATERAL (@Q) s (a) ON @E"}, {'F', "(VALUES (@E, @E), (@E, @E)) AS v (a, b)"},
+    {'F', "t TABLESAMPLE bernoulli(@E)"}, {'F', "ROWS FROM (f(@E), g(@E)) AS s"}, {'F', "(t CROSS JOIN u)"},
+    {'F', "f(@E) AS x (a numeric(10,2), b text)"}, {'F', "t values JOIN u set USING (a)"},
+    {'E', "1"}, {'E', "2"}, {'E', "'x'"}, {'E', "E'x'"}, {'E', "a"}, {'E', "x.set"}, {'E', "x.from"}, {'E', "set"},
+    {'E', "update"}, {'E', "values"}, {'E', "1.5"}, {'E', "-7"}, {'E', "$1"}, {'E', "3000000000"}, {'E', "B'1'"},
+    {'E', "NULL"}, {'E', "$$x$$"}, {'E', "U&'x'"}, {'E', "'a'\n'b'"}, {'E', "\"set\""},
+    {'E', "@E + @E"}, {'E', "@E + @E"}, {'E', "@E = @E"}, {'E', "(@E)"}, {'E', "((@E) - @E)"}, {'E', "f(@E, @E)"},
+    {'E', "(SELECT @L FROM @F WHERE @E)"}, {'E', "(@Q)"}, {'E', "EXISTS (@Q)"}, {'E', "@E IN (@E, @E)"},
+    {'E', "@E IN (@Q)"}, {'E', "(@E, @E) IN ((@E, @E), (@E, @E))"}, {'E', "@E = ANY (ARRAY[@E, @E])"},
+    {'E', "@E IS DISTINCT FROM @E"}, {'E', "CASE WHEN @E THEN @E ELSE @E END"}, {'E', "CASE @E WHEN 'x' THEN 'y' END"},
+    {'E', "extract(day FROM @E)"}, {'E', "DATE 'x'"}, {'E', "interval '1' second(3)"}, {'E', "interval(3) 'x'"},
+    {'E', "timestamp(3) 'x'"}, {'E', "\"date\" 'x'"}, {'E', "a.b 'x'"}, {'E', "float8 E'x'"}, {'E', "f(1, 2) 'x'"},
+    {'E', "@E::numeric(5, 2)"}, {'E', "@E::int[3]"}, {'E', "@E::timestamp(3) with time zone"},
+    {'E', "@E::interval day to second(3)"}, {'E', "cast(@E as varchar(3))"}, {'E', "cast(@E as a.b(3))"},
+    {'E', "count(*) FILTER (WHERE @E)"}, {'E', "sum(@E ORDER BY @E, @E)"}, {'E', "sum(DISTINCT @E)"},
+    {'E', "sum(@E) OVER (PARTITION BY @E ORDER BY @E ROWS 1 PRECEDING)"}, {'E', "sum(@E) OVER w"},
+    {'E', "percentile_cont(@E) WITHIN GROUP (ORDER BY @E)"}, {'E', "set_config('a', @E, (@E))"},
+    {'E', "pg_catalog.\"nextval\"(@E)"}, {'E', "u&\"x\"(@E)"}, {'E', "a[@E]"}, {'E', "a[@E:@E]"},
+    {'E', "substring(@E from @E for @E)"}, {'E', "overlay(@E placing @E from @E)"}, {'E', "trim(both 'x' from @E)"},
+    {'E', "ROW(@E, @E)"}, {'E', "ARRAY[@E]"}, {'E', "ARRAY(@Q)"}, {'E', "@E::text LIKE @E ESCAPE 'x'"},
+    {'E', "@E SIMILAR TO @E"}, {'E', "@E BETWEEN @E AND @E"}, {'E', "@E NOT IN (@E)"}, {'E', "a COLLATE \"C\""},
+    {'E', "@E AT TIME ZONE @E"}, {'E', "@E OPERATOR(pg_catalog.+) @E"}, {'E', "f(a => @E, b := @E)"},
+    {'E', "coalesce(@E, @E)"}, {'E', "f(VARIADIC @E)"}, {'E', "grouping(@E)"}, {'E', "N'x'"}, {'E', "bit '1'"},
+    {'E', "f(@E).a"}, {'E', "(@E).a"}, {'E', "@E AND @E OR NOT @E"}, {'E', "@E ISNULL"}, {'E', "@E /* c */ || @E"},
+};
+
+static uint64_t seed = 1;
+
+static uint32_t
+dice(uint32_t n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 33) % n;
+}
+
+static void
+derive(char *out, size_t size, char name, int depth)
+{
+	const struct rule *chosen = NULL;
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+		n += rules[i].name == name;
+	n = depth > 0 ? dice(n) : 0;
+	for (size_t i = 0; chosen == NULL; i++)
+		if (rules[i].name == name && n-- == 0)
+			chosen = &rules[i];
+	for (const char *p = chosen->text; *p != '\0'; p++) {
+		size_t len = strlen(out);
+
+		if (len + 2 >= size)
+			return;
+		if (*p == '@')
+			derive(out, size, *++p, depth - 1);
+		else
+			out[len] = *p, out[len + 1] = '\0';
+	}
+}
+
+static void
+test_pinned_enough(void **state)
+{
+	struct shape_cache *c = shape_cache_create(16 << 20);
+	static char text[8000];
+	struct sql_consts k;
+	int bad = 0;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		text[0] = '\0';
+		derive(text, sizeof text, 'S', 1 + (int)dice(5));
+		if (shape_get(c, slice_of(text), &plain, &k)->err == NULL)
+			bad += !pins_enough(text, &k);
+	}
+	shape_cache_destroy(c);
+	assert_int_equal(bad, 0);
+}
+
 /* ---- the session's settings ---- */
 
 static void
@@ -624,6 +743,7 @@ main(void)
 	    cmocka_unit_test(test_all_lines),
 	    cmocka_unit_test(test_consts),
 	    cmocka_unit_test(test_classes),
+	    cmocka_unit_test(test_pinned_enough),
 	    cmocka_unit_test(test_env),
 	    cmocka_unit_test(test_client_only_encoding),
 	    cmocka_unit_test(test_errors),
