@@ -8,7 +8,7 @@
  *   not pinned  FROM, WHERE, LIMIT, OFFSET, FETCH, VALUES, the SET of UPDATE, MERGE and ON CONFLICT, DELETE
  *   undecided   a select list: pinned when any clause follows it, or at its closing parenthesis. So only the list of a
  *               statement that is nothing else (SELECT f(42)) stays free: there is nothing that it could be equal to.
- * A plain parenthesis inherits its level's clause. Apart from that these are pinned everywhere: strings that follow a
+ * A plain parenthesis inherits its level's clause. Apart from that these are pinned everywhere: OVER (…); strings that follow a
  * name at once (DATE '…') and the arguments between them (timestamp(3) '…'); the arguments of a type (::numeric(10,2));
  * the arguments of set_config, nextval, currval and setval, which the analysis reads; U&'…', whose meaning depends on
  * UESCAPE; E'…' with escapes of bytes or code points, which may be malformed. NULL, TRUE and FALSE are keywords, so part of the key.
@@ -52,7 +52,7 @@ enum word {
 	/* begin a clause */
 	W_FROM, W_WHERE, W_GROUP, W_ORDER, W_HAVING, W_WINDOW, W_LIMIT, W_OFFSET, W_FETCH, W_SET,
 	W_RETURNING, W_UNION, W_INTERSECT, W_EXCEPT, W_INTO,
-	W_DISTINCT, W_AS, W_CREATE, W_JOIN, W_LATERAL,
+	W_DISTINCT, W_AS, W_CREATE, W_JOIN, W_LATERAL, W_OVER,
 	/* an expression may follow */
 	W_AND, W_OR, W_NOT, W_LIKE, W_ILIKE, W_IN, W_BETWEEN, W_CASE, W_WHEN, W_THEN, W_ELSE, W_ON,
 	W_BY, W_TO
@@ -162,6 +162,7 @@ word_of(const uint8_t *s, size_t len)
 		IS("on", W_ON);
 		IS("order", W_ORDER);
 		IS("offset", W_OFFSET);
+		IS("over", W_OVER);
 		break;
 	case 'r':
 		IS("returning", W_RETURNING);
@@ -540,7 +541,7 @@ open_level(struct scan *s)
 	}
 	lv = s->lv = &s->levels[++s->depth];
 	lv->verb = V_NONE;
-	lv->locked = up->locked || up->pin_inside ||
+	lv->locked = up->locked || up->pin_inside || s->prev_word == W_OVER ||
 	    (after_name && s->prev_word == W_OTHER && pins_arguments(s));
 	lv->pin = lv->locked || up->pin || (after_name && s->type_name);
 	lv->pin_inside = false;
