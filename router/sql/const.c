@@ -1,11 +1,13 @@
-/* sql_const_decode(): the value of a constant, from the way it is written. The piece after the quotes of '…', E'…' and
- * U&'…' may go on over lines; escapes become UTF-8. Numbers stay as written, but for the zeros before an integer. */
+/* sql_const_decode(): the value of a constant, from the way it is written. The piece
+ * after the quotes of '…', E'…' and U&'…' may go on over lines; escapes become UTF-8.
+ * Numbers stay as written, but for the zeros before an integer. */
 #include <string.h>
 
 #include "router/sql/lexer.h"
 #include "router/sql/stmt.h"
 
-/* Output is never longer than input: the shortest escape of a code point, \377 or \uXXXX, takes more bytes than UTF-8. */
+/* Output is never longer than input: the shortest escape of a code point, \377 or \uXXXX,
+ * takes more bytes than UTF-8. */
 struct decode {
 	const char *p, *end; /* input */
 	char *out;
@@ -70,7 +72,8 @@ put_utf8(struct decode *d, uint32_t c)
 static enum rc
 bad_escape(struct decode *d, bool estring)
 {
-	return err_set(d->err, estring ? "22025" : "42601", BLAST_STMT, "invalid Unicode escape");
+	return err_set(
+	    d->err, estring ? "22025" : "42601", BLAST_STMT, "invalid Unicode escape");
 }
 
 /* One escape of the form \XXXX; which digits follow depends on the kind of string. */
@@ -104,12 +107,13 @@ put_unicode(struct decode *d, bool estring)
 	if (!unicode_escape(d, estring, &c))
 		return bad_escape(d, estring);
 	if (c == 0 || c > 0x10ffff)
-		return err_set(d->err, "42601", BLAST_STMT, "invalid Unicode escape value");
+		return err_set(
+		    d->err, "42601", BLAST_STMT, "invalid Unicode escape value");
 	if (c >= 0xdc00 && c <= 0xdfff)
 		return err_set(d->err, "42601", BLAST_STMT, "%s", lone);
 	if (c >= 0xd800 && c <= 0xdbff) {
-		if (d->p >= d->end || *d->p != d->escape || !unicode_escape(d, estring, &low) ||
-		    low < 0xdc00 || low > 0xdfff)
+		if (d->p >= d->end || *d->p != d->escape ||
+		    !unicode_escape(d, estring, &low) || low < 0xdc00 || low > 0xdfff)
 			return err_set(d->err, "42601", BLAST_STMT, "%s", lone);
 		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 	}
@@ -230,10 +234,12 @@ only_char(enum token_kind k, const struct token *t)
 	if (k == TOK_ESTRING && *t->start != '\'')
 		quote = 2;
 	else if (k == TOK_DOLLAR)
-		quote = (size_t)((const char *)memchr(t->start + 1, '$', len - 1) + 1 - t->start);
+		quote = (size_t)((const char *)memchr(t->start + 1, '$', len - 1) + 1 -
+				 t->start);
 	else if (k != TOK_STRING)
 		return '+';
-	return len == (k == TOK_DOLLAR ? 2 * quote : quote + 1) + 1 ? t->start[quote] : '+';
+	return len == (k == TOK_DOLLAR ? 2 * quote : quote + 1) + 1 ? t->start[quote]
+								    : '+';
 }
 
 /* The character in UESCAPE '!' behind the string, if it is there. */
@@ -248,14 +254,16 @@ find_uescape(struct decode *d, const struct lexer *after)
 	d->escape = '\\';
 	while ((k = lexer_next(&lx, &t)) == TOK_COMMENT)
 		continue;
-	if (k != TOK_IDENT || t.end - t.start != 7 || strncasecmp(t.start, "uescape", 7) != 0)
+	if (k != TOK_IDENT || t.end - t.start != 7 ||
+	    strncasecmp(t.start, "uescape", 7) != 0)
 		return RC_OK;
 	while ((k = lexer_next(&lx, &t)) == TOK_COMMENT)
 		continue;
 	c = only_char(k, &t);
 	if (hex_digit(c) >= 0 || c == '+' || c == '\'' || c == '"' || c == ' ' ||
 	    (c >= '\t' && c <= '\r'))
-		return err_set(d->err, "42601", BLAST_STMT, "invalid Unicode escape character");
+		return err_set(
+		    d->err, "42601", BLAST_STMT, "invalid Unicode escape character");
 	d->escape = c;
 	return RC_OK;
 }
@@ -327,7 +335,8 @@ decode_token(struct decode *d, const struct token *t, const struct lexer *lx)
 }
 
 enum rc
-sql_const_decode(struct arena *a, const struct sql_const *c, struct slice *out, struct err *err)
+sql_const_decode(
+    struct arena *a, const struct sql_const *c, struct slice *out, struct err *err)
 {
 	struct lexer lx;
 	struct token t;
@@ -339,7 +348,8 @@ sql_const_decode(struct arena *a, const struct sql_const *c, struct slice *out, 
 		return err_set(err, "42601", BLAST_STMT, "%s", lx.error);
 	d.p = t.start;
 	d.end = t.end;
-	d.out = arena_alloc(a, (size_t)(t.end - t.start) * (t.kind == TOK_HEX ? 4 : 1) + 1);
+	d.out =
+	    arena_alloc(a, (size_t)(t.end - t.start) * (t.kind == TOK_HEX ? 4 : 1) + 1);
 	if (decode_token(&d, &t, &lx) != RC_OK)
 		return RC_ERR;
 	*out = (struct slice){d.out, d.n};

@@ -61,7 +61,8 @@ static const struct {
     {"windows1258", ENC_WIN1258},
 };
 
-/* Letters and digits of a name, in lower case. false: longer than any name (PostgreSQL stops at 63 as well). */
+/* Letters and digits of a name, in lower case. false: longer than any name (PostgreSQL
+ * stops at 63 as well). */
 static bool
 plain_name(const char *name, char out[64])
 {

@@ -1,5 +1,6 @@
-/* The rules are those of PostgreSQL 15's scan.l, written down by hand: where flex takes the longest match, a function
- * here decides by what follows. The class of each byte comes from one table. */
+/* The rules are those of PostgreSQL 15's scan.l, written down by hand: where flex takes
+ * the longest match, a function here decides by what follows. The class of each byte
+ * comes from one table. */
 #include "router/sql/lexer.h"
 
 #include <string.h>
@@ -64,15 +65,16 @@ static const uint8_t class_of[256] = {
     ['='] = C_OP | C_SELF,
 };
 
-#define SAME16(c) c, c + 1, c + 2, c + 3, c + 4, c + 5, c + 6, c + 7, c + 8, c + 9, c + 10, c + 11, c + 12, c + 13, c + 14, c + 15
-const unsigned char sql_fold[256] = {SAME16(0x00), SAME16(0x10), SAME16(0x20), SAME16(0x30),
-    '@', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q',
-    'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', '[', '\\', ']', '^', '_', SAME16(0x60),
-    SAME16(0x70), SAME16(0x80), SAME16(0x90), SAME16(0xa0), SAME16(0xb0), SAME16(0xc0),
-    SAME16(0xd0), SAME16(0xe0), SAME16(0xf0)};
+#define SAME16(c)                                                                 \
+	c, c + 1, c + 2, c + 3, c + 4, c + 5, c + 6, c + 7, c + 8, c + 9, c + 10, \
+	    c + 11, c + 12, c + 13, c + 14, c + 15
+const unsigned char sql_fold[256] = {SAME16(0x00), SAME16(0x10), SAME16(0x20),
+    SAME16(0x30), '@', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm',
+    'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', '[', '\\', ']', '^',
+    '_', SAME16(0x60), SAME16(0x70), SAME16(0x80), SAME16(0x90), SAME16(0xa0),
+    SAME16(0xb0), SAME16(0xc0), SAME16(0xd0), SAME16(0xe0), SAME16(0xf0)};
 
-static inline uint8_t
-class(char c)
+static inline uint8_t class(char c)
 {
 	return class_of[(unsigned char)c];
 }
@@ -147,7 +149,8 @@ block_comment(struct lexer *lx, struct token *t)
 	return token(lx, t, TOK_COMMENT, p);
 }
 
-/* Blank as C has it: whoever reads hints otherwise must not see more of them than the key does. */
+/* Blank as C has it: whoever reads hints otherwise must not see more of them than the key
+ * does. */
 static bool
 blank(char c)
 {
@@ -202,7 +205,8 @@ lexer_string_goes_on(const char *p, const char *end)
 	return line_end && p < end && *p == '\'' ? p + 1 : NULL;
 }
 
-/* Behind the closing quote of the piece that begins at p, or NULL. Doubled quotes are part of it if `doubled`. */
+/* Behind the closing quote of the piece that begins at p, or NULL. Doubled quotes are
+ * part of it if `doubled`. */
 static const char *
 plain_piece(const struct lexer *lx, const char *p, bool doubled)
 {
@@ -245,7 +249,8 @@ escape_piece(const struct lexer *lx, const char *p)
 	return NULL;
 }
 
-/* From the byte behind the opening quote; continuation pieces are in the mode of the first. */
+/* From the byte behind the opening quote; continuation pieces are in the mode of the
+ * first. */
 static enum token_kind
 string(struct lexer *lx, struct token *t, enum token_kind kind, const char *p)
 {
@@ -255,10 +260,11 @@ string(struct lexer *lx, struct token *t, enum token_kind kind, const char *p)
 	if (kind == TOK_BITS || kind == TOK_HEX) {
 		doubled = false;
 		message = kind == TOK_BITS ? "unterminated bit string literal"
-		                           : "unterminated hexadecimal string literal";
+					   : "unterminated hexadecimal string literal";
 	}
 	do {
-		end = kind == TOK_ESTRING ? escape_piece(lx, p) : plain_piece(lx, p, doubled);
+		end = kind == TOK_ESTRING ? escape_piece(lx, p)
+					  : plain_piece(lx, p, doubled);
 		if (end == NULL)
 			return error(lx, t, message, lx->end);
 		p = lexer_string_goes_on(end, lx->end);
@@ -403,9 +409,9 @@ static enum token_kind
 two_chars(const char *p)
 {
 	if (p[0] == '<')
-		return p[1] == '=' ? TOK_LESS_EQUALS
+		return p[1] == '='   ? TOK_LESS_EQUALS
 		       : p[1] == '>' ? TOK_NOT_EQUALS
-		                     : TOK_OP;
+				     : TOK_OP;
 	if (p[0] == '=')
 		return p[1] == '>' ? TOK_EQUALS_GREATER : TOK_OP;
 	if (p[1] != '=')
@@ -413,31 +419,26 @@ two_chars(const char *p)
 	return p[0] == '>' ? TOK_GREATER_EQUALS : p[0] == '!' ? TOK_NOT_EQUALS : TOK_OP;
 }
 
-/* A comment's start ends an operator. And SQL wants `a=-1` to be two: + and - at its end are cut off unless the rest
- * holds a character that no standard operator has. */
+/* A comment's start ends an operator. And SQL wants `a=-1` to be two: + and - at its end
+ * are cut off unless the rest holds a character that no standard operator has. */
 static enum token_kind
-operator(struct lexer *lx, struct token *t)
-{
-	const char *s = t->start, *p = s + 1;
-	uint8_t seen = class(*s);
+operator(struct lexer *lx, struct token *t) {
+	const char *s = t->start, *p = s + 1; uint8_t seen = class(*s);
 
-	if (!(class(at(lx, p)) & C_OP))
-		return token(lx, t, seen & C_SELF ? TOK_CHAR : TOK_OP, p);
-	while (p < lx->end && (class(*p) & C_OP)) {
-		if ((*p == '-' && at(lx, p + 1) == '-') || (*p == '/' && at(lx, p + 1) == '*'))
-			break;
-		seen |= class(*p++);
-	}
-	if (!(seen & C_OP_FREE))
-		while (p > s + 1 && (p[-1] == '+' || p[-1] == '-'))
-			p--;
-	if (p == s + 1)
-		return token(lx, t, class(*s) & C_SELF ? TOK_CHAR : TOK_OP, p);
-	if (p == s + 2)
-		return token(lx, t, two_chars(s), p);
-	if (p - s >= 64)
-		return error(lx, t, "operator too long", p);
-	return token(lx, t, TOK_OP, p);
+	if (!(class(at(lx, p)) & C_OP)) return token(
+	    lx, t, seen &C_SELF ? TOK_CHAR : TOK_OP, p);
+	while (p < lx->end && (class(*p) & C_OP)){
+	    if ((*p == '-' && at(lx, p + 1) == '-') ||
+		(*p == '/' && at(lx, p + 1) == '*')) break;
+	    seen |= class(*p++);}
+if (!(seen & C_OP_FREE)) while (p > s + 1 && (p[-1] == '+' || p[-1] == '-')) p--;
+if (p == s + 1)
+	return token(lx, t, class(*s) & C_SELF ? TOK_CHAR : TOK_OP, p);
+if (p == s + 2)
+	return token(lx, t, two_chars(s), p);
+if (p - s >= 64)
+	return error(lx, t, "operator too long", p);
+return token(lx, t, TOK_OP, p);
 }
 
 static enum token_kind

@@ -1,8 +1,9 @@
-/* router/sql/lexer.h: the tokens of an SQL text, cut exactly where PostgreSQL 15 cuts them.
- * Thread:  any; pure. One pass, linear, no recursion, no allocation.
- * Memory:  a token is a range of the text; nothing is unescaped (sql_const_decode() does that).
- * Depends: on standard_conforming_strings ('a\'b') and, in client-only encodings, on where characters begin.
- * Failure: TOK_ERROR with PostgreSQL's message; what is wrong inside an escape is not looked at. Any bytes may be fed. */
+/* router/sql/lexer.h: the tokens of an SQL text, cut exactly where PostgreSQL 15 cuts
+ * them. Thread:  any; pure. One pass, linear, no recursion, no allocation. Memory:  a
+ * token is a range of the text; nothing is unescaped (sql_const_decode() does that).
+ * Depends: on standard_conforming_strings ('a\'b') and, in client-only encodings, on
+ * where characters begin. Failure: TOK_ERROR with PostgreSQL's message; what is wrong
+ * inside an escape is not looked at. Any bytes may be fed. */
 #ifndef WEIR_ROUTER_SQL_LEXER_H
 #define WEIR_ROUTER_SQL_LEXER_H
 
@@ -47,20 +48,24 @@ struct token {
 struct lexer {
 	const char *text, *end;
 	const char *p;
-	const char *error;  /* after TOK_ERROR: PostgreSQL's words; "at or near" the token's range follows them */
+	const char *error;  /* after TOK_ERROR: PostgreSQL's words; "at or near" the
+			       token's range follows them */
 	uint8_t encoding;   /* enum sql_encoding */
 	bool by_characters; /* the encoding is client-only */
 	bool standard_strings;
 };
 
-void lexer_init(struct lexer *, struct slice text, enum sql_encoding, bool standard_strings);
+void lexer_init(
+    struct lexer *, struct slice text, enum sql_encoding, bool standard_strings);
 /* After TOK_END or TOK_ERROR it must not be called again. */
 enum token_kind lexer_next(struct lexer *, struct token *);
 
 /* What the lexer and sql_const_decode() share. */
-/* A string that ended before p goes on behind white space with a line end: the byte behind its next quote, else NULL. */
+/* A string that ended before p goes on behind white space with a line end: the byte
+ * behind its next quote, else NULL. */
 const char *lexer_string_goes_on(const char *p, const char *end);
-/* Is a comment a hint for Weir? Then *hint is the rest behind "weir:", trimmed, without the comment's end. */
+/* Is a comment a hint for Weir? Then *hint is the rest behind "weir:", trimmed, without
+ * the comment's end. */
 bool lexer_comment_hint(struct slice comment, struct slice *hint);
 
 /* Unquoted identifiers fold as PostgreSQL folds ASCII. */

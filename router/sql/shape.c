@@ -1,8 +1,9 @@
-/* The cache: a table of chains over a list in the order of use. What a shape weighs is its analysis' arena (in whole
- * blocks), its sample and itself; the planner's `route` is not counted. A shape too heavy for the cache (more than a
- * sixteenth of it) is analysed each time and lives until the next shape_get().
- * The text of a shape is not kept: keys are equal when their 128 bits are, which nobody can bring about without the
- * process' secret (siphash.h). */
+/* The cache: a table of chains over a list in the order of use. What a shape weighs is
+ * its analysis' arena (in whole blocks), its sample and itself; the planner's `route` is
+ * not counted. A shape too heavy for the cache (more than a sixteenth of it) is analysed
+ * each time and lives until the next shape_get(). The text of a shape is not kept: keys
+ * are equal when their 128 bits are, which nobody can bring about without the process'
+ * secret (siphash.h). */
 #include "router/sql/shape.h"
 
 #include <pthread.h>
@@ -14,10 +15,10 @@
 #include "router/sql/shape_scan.h"
 #include "router/sql/stmt.h"
 
-#define SAMPLE_MAX    200
+#define SAMPLE_MAX 200
 #define BUCKETS_FIRST 256
-#define ARENA_BLOCK   2048 /* as base/arena.c takes them */
-#define KEEP_CONSTS   16384 /* a longer list of constants is given back after use */
+#define ARENA_BLOCK 2048  /* as base/arena.c takes them */
+#define KEEP_CONSTS 16384 /* a longer list of constants is given back after use */
 
 struct entry {
 	struct shape shape; /* first, so that one is the other */
@@ -29,8 +30,8 @@ struct entry {
 struct shape_cache {
 	size_t max_bytes;
 	struct entry **buckets;
-	size_t n_buckets; /* a power of two */
-	struct list used; /* the latest first */
+	size_t n_buckets;      /* a power of two */
+	struct list used;      /* the latest first */
 	struct entry *passing; /* the latest shape, when it is not kept */
 	struct shape_scan scan;
 	struct sip_key key;
@@ -94,61 +95,73 @@ sample_of(struct slice text, enum sql_encoding encoding)
 
 /* ---- the analysis ---- */
 
-/* The parser takes standard_conforming_strings for on. Where it is off, 'a\'b' becomes E'a\'b'; constants that follow
- * move by one. */
+/* The parser takes standard_conforming_strings for on. Where it is off, 'a\'b' becomes
+ * E'a\'b', with a blank before it lest the E join a word; constants that follow move by
+ * two. */
 struct rewritten {
 	char *text;
 	size_t len;
 	struct sql_const *consts;
 };
 
-/* How many strings it has whose meaning depends on the setting; their E is written when `to` is set. */
+static bool
+needs_e(const struct token *t)
+{
+	return t->kind == TOK_ESTRING && *t->start == '\'' &&
+	       memchr(t->start, '\\', (size_t)(t->end - t->start)) != NULL;
+}
+
 static size_t
-mark_escapes(struct slice text, const struct sql_env *env, struct rewritten *to,
-    const struct sql_const *consts, uint32_t n_consts)
+count_marks(struct slice text, const struct sql_env *env)
 {
 	struct lexer lx;
 	struct token t;
+	size_t n = 0;
+
+	lexer_init(&lx, text, env->encoding, env->standard_strings);
+	while (lexer_next(&lx, &t) > TOK_ERROR)
+		n += needs_e(&t);
+	return n;
+}
+
+static void
+rewrite(struct rewritten *r, struct slice text, const struct sql_env *env,
+    const struct shape_scan *scan)
+{
 	const char *done = text.ptr;
-	size_t marked = 0;
+	char *at, *end = r->text;
+	struct lexer lx;
+	struct token t;
 	uint32_t c = 0;
 
 	lexer_init(&lx, text, env->encoding, env->standard_strings);
-	while (lexer_next(&lx, &t) > TOK_ERROR) {
-		bool mark = t.kind == TOK_ESTRING && *t.start == '\'' &&
-		    memchr(t.start, '\\', (size_t)(t.end - t.start)) != NULL;
-
-		if (to != NULL) {
-			size_t n = (size_t)(t.end - done), gap = (size_t)(t.start - done);
-			char *at = to->text + to->len;
-
-			memcpy(at, done, gap);
-			if (mark)
-				at[gap] = 'E';
-			memcpy(at + gap + mark, t.start, n - gap);
-			if (c < n_consts && consts[c].raw.ptr == t.start) {
-				to->consts[c] = consts[c];
-				to->consts[c++].raw = (struct slice){at + gap, n - gap + mark};
-			}
-			to->len += n + mark;
-			done = t.end;
+	for (; lexer_next(&lx, &t) > TOK_ERROR; done = t.end) {
+		at = end = mempcpy(end, done, (size_t)(t.start - done));
+		if (needs_e(&t)) {
+			*at++ = ' ';
+			at[0] = 'E';
+			end = at + 1;
 		}
-		marked += mark;
+		end = mempcpy(end, t.start, (size_t)(t.end - t.start));
+		if (c < scan->n && scan->v[c].raw.ptr == t.start) {
+			r->consts[c] = scan->v[c];
+			r->consts[c++].raw = (struct slice){at, (size_t)(end - at)};
+		}
 	}
-	return marked;
+	r->len = (size_t)(end - r->text);
 }
 
 static struct sql_stmts *
-analyze_rewritten(struct slice text, const struct sql_env *env, const struct shape_scan *scan,
-    size_t marks)
+analyze_rewritten(struct slice text, const struct sql_env *env,
+    const struct shape_scan *scan, size_t marks)
 {
 	struct rewritten r = {
-	    .text = must(malloc(text.len + marks + 1)),
+	    .text = must(malloc(text.len + 2 * marks + 1)),
 	    .consts = must(malloc((scan->n + 1) * sizeof *r.consts)),
 	};
 	struct sql_stmts *stmts;
 
-	mark_escapes(text, env, &r, scan->v, scan->n);
+	rewrite(&r, text, env, scan);
 	stmts = sql_analyze((struct slice){r.text, r.len}, r.consts, scan->n);
 	free(r.text);
 	free(r.consts);
@@ -161,7 +174,7 @@ analyze(struct slice text, const struct sql_env *env, const struct shape_scan *s
 	size_t marks = 0;
 
 	if (!env->standard_strings && memchr(text.ptr, '\\', text.len) != NULL)
-		marks = mark_escapes(text, env, NULL, NULL, 0);
+		marks = count_marks(text, env);
 	if (marks > 0)
 		return analyze_rewritten(text, env, scan, marks);
 	return sql_analyze(text, scan->v, scan->n);
@@ -338,7 +351,8 @@ shape_cache_stats(const struct shape_cache *c, struct shape_stats *out)
 }
 
 void
-shape_cache_each(struct shape_cache *c, void (*fn)(const struct shape *, void *), void *arg)
+shape_cache_each(
+    struct shape_cache *c, void (*fn)(const struct shape *, void *), void *arg)
 {
 	LIST_FOREACH (it, &c->used)
 		fn(&LIST_ENTRY(it, struct entry, used)->shape, arg);

@@ -3,8 +3,9 @@
  * XXH3 with a secret; the key is random per process) together with each constant's class, and looks the shape up.
  * Thread:  a cache belongs to one worker; no locks.
  * Memory:  bounded by max_bytes, least recently used goes first; a shape that is held (shape_ref) outlives eviction.
- * Pinned:  constants whose value is part of the meaning (ORDER BY 1, target list, GROUP BY, ORDER BY, DISTINCT, window
- *          expressions, typed literals such as DATE 'x', LIMIT is not) are part of the hash. Utility statements (anything
+ * Pinned:  constants whose value is part of the meaning (ORDER BY 1, target list, GROUP BY, ORDER BY, DISTINCT, HAVING,
+ *          window expressions, typed literals such as DATE 'x'; LIMIT is not, nor a statement that is a select list only; the
+ *          whole rule: shape_scan.c) are part of the hash. Utility statements (anything
  *          that does not start with SELECT, INSERT, UPDATE, DELETE, WITH, VALUES, MERGE, TABLE or '(') are
  *          keyed by their whole text. Comments do not count but for hints that begin with "weir:". */
 #ifndef WEIR_ROUTER_SQL_SHAPE_H
@@ -21,7 +22,7 @@ struct sql_stmts; /* router/sql/stmt.h */
 
 /* What the lexer must know of the session; part of the key. */
 struct sql_env {
-	uint8_t encoding;       /* enum sql_encoding (lexer.h): how to step over characters */
+	uint8_t encoding;       /* enum sql_encoding (encoding.h): how to step over characters */
 	bool standard_strings;  /* standard_conforming_strings */
 };
 

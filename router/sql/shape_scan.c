@@ -1,32 +1,39 @@
-/* The key of a shape is a hash over the text's tokens: white space and comments gone, unquoted names in lower case,
- * and in the place of each constant either its class (the constant is handed out) or, where its value is part of the
- * meaning, the constant as written (it is "pinned").
+/* The key of a shape is a hash over the text's tokens: white space and comments gone,
+ * unquoted names in lower case, and in the place of each constant either its class (the
+ * constant is handed out) or, where its value is part of the meaning, the constant as
+ * written (it is "pinned").
  *
  * What is pinned. Each pair of parentheses has a level, and each level is in a clause:
- *   pinned      the start of a statement, ORDER BY, GROUP BY, HAVING, WINDOW, RETURNING; of these all but the start
- *               also pin whatever stands inside their parentheses, sub-selects included
- *   not pinned  FROM, WHERE, LIMIT, OFFSET, FETCH, VALUES, the SET of UPDATE, MERGE and ON CONFLICT, DELETE
- *   undecided   a select list: pinned when any clause follows it, or at its closing parenthesis. So only the list of a
- *               statement that is nothing else (SELECT f(42)) stays free: there is nothing that it could be equal to.
- * A plain parenthesis inherits its level's clause. Apart from that these are pinned everywhere: OVER (…); strings that follow a
- * name at once (DATE '…') and the arguments between them (timestamp(3) '…'); the arguments of a type (::numeric(10,2));
- * the arguments of set_config, nextval, currval and setval, which the analysis reads; U&'…', whose meaning depends on
- * UESCAPE; E'…' with escapes of bytes or code points, which may be malformed. NULL, TRUE and FALSE are keywords, so part of the key.
- * Pinning too much costs a parse; pinning too little could cost a wrong answer: when in doubt, pin.
+ *   pinned      the start of a statement, ORDER BY, GROUP BY, HAVING, WINDOW, RETURNING;
+ * of these all but the start also pin whatever stands inside their parentheses,
+ * sub-selects included not pinned  FROM, WHERE, LIMIT, OFFSET, FETCH, VALUES, the SET of
+ * UPDATE, MERGE and ON CONFLICT, DELETE undecided   a select list: pinned when any clause
+ * follows it, or at its closing parenthesis. So only the list of a statement that is
+ * nothing else (SELECT f(42)) stays free: there is nothing that it could be equal to. A
+ * plain parenthesis inherits its level's clause. Apart from that these are pinned
+ * everywhere: OVER (…); strings that follow a name at once (DATE '…') and the arguments
+ * between them (timestamp(3) '…'); the arguments of a type (::numeric(10,2)); the
+ * arguments of set_config, nextval, currval and setval, which the analysis reads; U&'…',
+ * whose meaning depends on UESCAPE; E'…' with escapes of bytes or code points, which may
+ * be malformed. NULL, TRUE and FALSE are keywords, so part of the key. Pinning too much
+ * costs a parse; pinning too little could cost a wrong answer: when in doubt, pin.
  *
- * A statement that does not begin with a word of SQL's data manipulation is keyed by its bytes; one that begins with
- * CREATE by all bytes that follow, since a function's body may hold semicolons. */
+ * A statement that does not begin with a word of SQL's data manipulation is keyed by its
+ * bytes; one that begins with CREATE by all bytes that follow, since a function's body
+ * may hold semicolons. */
 #include "router/sql/shape_scan.h"
 
 #include <stdlib.h>
 
 #include "router/sql/lexer.h"
+#include "router/sql/shape_words.h"
 
-#define LEVELS    64
+#define LEVELS 64
 #define NO_TARGET UINT32_MAX
 
-/* Bytes that no token begins with mark what is not a token. Constants by class; the two magnitudes that a minus sign
- * would bring into the smaller class are classes of their own. */
+/* Bytes that no token begins with mark what is not a token. Constants by class; the two
+ * magnitudes that a minus sign would bring into the smaller class are classes of their
+ * own. */
 enum mark {
 	MARK_INT4 = 1,
 	MARK_INT4_MINUS,
@@ -45,27 +52,27 @@ enum mark {
 	MARK_SEPARATOR = 0x1f
 };
 
-enum word {
-	W_OTHER,
-	/* may begin a statement that is not keyed by its bytes */
-	W_SELECT, W_INSERT, W_UPDATE, W_DELETE, W_MERGE, W_WITH, W_VALUES, W_TABLE,
-	/* begin a clause */
-	W_FROM, W_WHERE, W_GROUP, W_ORDER, W_HAVING, W_WINDOW, W_LIMIT, W_OFFSET, W_FETCH, W_SET,
-	W_RETURNING, W_UNION, W_INTERSECT, W_EXCEPT, W_INTO,
-	W_DISTINCT, W_AS, W_CREATE, W_JOIN, W_LATERAL, W_OVER,
-	/* an expression may follow */
-	W_AND, W_OR, W_NOT, W_LIKE, W_ILIKE, W_IN, W_BETWEEN, W_CASE, W_WHEN, W_THEN, W_ELSE, W_ON,
-	W_BY, W_TO
-};
-
 #define BIT(w) ((uint64_t)1 << (w))
-/* A string behind one of these is a value; behind any other name it is a typed literal. None of them names a type. */
-static const uint64_t before_value = BIT(W_SELECT) | BIT(W_FROM) | BIT(W_WHERE) | BIT(W_HAVING) |
-    BIT(W_LIMIT) | BIT(W_OFFSET) | BIT(W_FETCH) | BIT(W_RETURNING) | BIT(W_DISTINCT) |
-    BIT(W_AND) | BIT(W_OR) | BIT(W_NOT) | BIT(W_LIKE) | BIT(W_ILIKE) | BIT(W_IN) | BIT(W_BETWEEN) |
-    BIT(W_CASE) | BIT(W_WHEN) | BIT(W_THEN) | BIT(W_ELSE) | BIT(W_ON) | BIT(W_BY) | BIT(W_TO);
+/* A string behind one of these is a value; behind any other name it is a typed literal.
+ * None of them names a type. */
+static const uint64_t before_value =
+    BIT(W_SELECT) | BIT(W_FROM) | BIT(W_WHERE) | BIT(W_HAVING) | BIT(W_LIMIT) |
+    BIT(W_OFFSET) | BIT(W_FETCH) | BIT(W_RETURNING) | BIT(W_DISTINCT) | BIT(W_AND) |
+    BIT(W_OR) | BIT(W_NOT) | BIT(W_LIKE) | BIT(W_ILIKE) | BIT(W_IN) | BIT(W_BETWEEN) |
+    BIT(W_CASE) | BIT(W_WHEN) | BIT(W_THEN) | BIT(W_ELSE) | BIT(W_ON) | BIT(W_BY) |
+    BIT(W_TO);
 
-enum verb { V_NONE, V_OTHER, V_SELECT, V_INSERT, V_UPDATE, V_DELETE, V_MERGE, V_WITH, V_RETURNING };
+enum verb {
+	V_NONE,
+	V_OTHER,
+	V_SELECT,
+	V_INSERT,
+	V_UPDATE,
+	V_DELETE,
+	V_MERGE,
+	V_WITH,
+	V_RETURNING
+};
 
 struct level {
 	uint8_t verb;
@@ -97,101 +104,6 @@ struct scan {
 };
 
 /* ---- words ---- */
-
-#define IS(text, w)                                                                  \
-	if (len == sizeof text - 1 && memcmp(s, text, sizeof text - 1) == 0)         \
-	return w
-
-static enum word
-word_of(const uint8_t *s, size_t len)
-{
-	switch (s[0]) {
-	case 'a':
-		IS("and", W_AND);
-		IS("as", W_AS);
-		break;
-	case 'b':
-		IS("by", W_BY);
-		IS("between", W_BETWEEN);
-		break;
-	case 'c':
-		IS("case", W_CASE);
-		IS("create", W_CREATE);
-		break;
-	case 'd':
-		IS("delete", W_DELETE);
-		IS("distinct", W_DISTINCT);
-		break;
-	case 'e':
-		IS("else", W_ELSE);
-		IS("except", W_EXCEPT);
-		break;
-	case 'f':
-		IS("from", W_FROM);
-		IS("fetch", W_FETCH);
-		break;
-	case 'g':
-		IS("group", W_GROUP);
-		break;
-	case 'h':
-		IS("having", W_HAVING);
-		break;
-	case 'i':
-		IS("in", W_IN);
-		IS("insert", W_INSERT);
-		IS("into", W_INTO);
-		IS("intersect", W_INTERSECT);
-		IS("ilike", W_ILIKE);
-		break;
-	case 'j':
-		IS("join", W_JOIN);
-		break;
-	case 'l':
-		IS("limit", W_LIMIT);
-		IS("like", W_LIKE);
-		IS("lateral", W_LATERAL);
-		break;
-	case 'm':
-		IS("merge", W_MERGE);
-		break;
-	case 'n':
-		IS("not", W_NOT);
-		break;
-	case 'o':
-		IS("or", W_OR);
-		IS("on", W_ON);
-		IS("order", W_ORDER);
-		IS("offset", W_OFFSET);
-		IS("over", W_OVER);
-		break;
-	case 'r':
-		IS("returning", W_RETURNING);
-		break;
-	case 's':
-		IS("select", W_SELECT);
-		IS("set", W_SET);
-		break;
-	case 't':
-		IS("then", W_THEN);
-		IS("to", W_TO);
-		IS("table", W_TABLE);
-		break;
-	case 'u':
-		IS("update", W_UPDATE);
-		IS("union", W_UNION);
-		break;
-	case 'v':
-		IS("values", W_VALUES);
-		break;
-	case 'w':
-		IS("where", W_WHERE);
-		IS("with", W_WITH);
-		IS("when", W_WHEN);
-		IS("window", W_WINDOW);
-		break;
-	}
-	return W_OTHER;
-}
 
 /* Functions whose arguments the analysis reads. A name in U&"…" may be any of them. */
 static bool
@@ -225,7 +137,8 @@ fold8(uint64_t x)
 	return x | ((from_a ^ beyond_z) & ~x & 0x80 * ones) >> 2;
 }
 
-/* Unquoted names up to this length are looked up as words; longer ones are written in pieces. */
+/* Unquoted names up to this length are looked up as words; longer ones are written in
+ * pieces. */
 #define NAME_PIECE 64
 
 static void
@@ -237,7 +150,8 @@ fold_into(const struct scan *s, uint8_t *to, const char *from, size_t len)
 	for (; i < len && s->lx.end - (from + i) >= 8; i += 8) {
 		memcpy(&x, from + i, 8);
 		x = fold8(x);
-		memcpy(to + i, &x, 8); /* up to seven bytes beyond len: the buffer's slack */
+		memcpy(
+		    to + i, &x, 8); /* up to seven bytes beyond len: the buffer's slack */
 	}
 	for (; i < len; i++)
 		to[i] = sql_fold[(unsigned char)from[i]];
@@ -348,8 +262,8 @@ add_const(struct scan *s, const struct token *t, enum mark m)
 	sip_byte(&s->sip, (uint8_t)m);
 }
 
-/* \x, \u and octal escapes, and a backslash before half a character, may make a string malformed; the parser then
- * rejects the text. */
+/* \x, \u and octal escapes, and a backslash before half a character, may make a string
+ * malformed; the parser then rejects the text. */
 static bool
 may_be_malformed(const struct token *t)
 {
@@ -358,7 +272,8 @@ may_be_malformed(const struct token *t)
 	while ((p = memchr(p, '\\', (size_t)(t->end - p))) != NULL) {
 		char c = p[1]; /* a backslash is never the last byte of a string */
 
-		if ((c >= '0' && c <= '7') || c == 'x' || c == 'u' || c == 'U' || (c & 0x80))
+		if ((c >= '0' && c <= '7') || c == 'x' || c == 'u' || c == 'U' ||
+		    (c & 0x80))
 			return true;
 		p += 2;
 	}
@@ -450,7 +365,8 @@ begin_verb(struct scan *s, enum verb v)
 		pinned_clause(s, false);
 }
 
-/* Words that can also be names (SET, UPDATE, VALUES …) count only where they must be keywords. */
+/* Words that can also be names (SET, UPDATE, VALUES …) count only where they must be
+ * keywords. */
 static void
 clause_word(struct scan *s, enum word w, bool first)
 {
@@ -528,7 +444,7 @@ open_level(struct scan *s)
 {
 	struct level *up = s->lv, *lv;
 	bool after_name = s->prev_kind == TOK_IDENT || s->prev_kind == TOK_QIDENT ||
-	    s->prev_kind == TOK_UIDENT;
+			  s->prev_kind == TOK_UIDENT;
 
 	if (s->too_deep > 0 || s->depth == LEVELS - 1) {
 		s->too_deep++;
@@ -542,7 +458,7 @@ open_level(struct scan *s)
 	lv = s->lv = &s->levels[++s->depth];
 	lv->verb = V_NONE;
 	lv->locked = up->locked || up->pin_inside || s->prev_word == W_OVER ||
-	    (after_name && s->prev_word == W_OTHER && pins_arguments(s));
+		     (after_name && s->prev_word == W_OTHER && pins_arguments(s));
 	lv->pin = lv->locked || up->pin || (after_name && s->type_name);
 	lv->pin_inside = false;
 	lv->target = NO_TARGET;
@@ -622,8 +538,8 @@ name_token(struct scan *s, const struct token *t, bool first)
 	enum word w = put_name(s, t);
 
 	/* behind a point or AS any word is a name */
-	if (w != W_OTHER && ((s->prev_kind == TOK_CHAR && s->prev_char == '.') ||
-	                        s->prev_word == W_AS))
+	if (w != W_OTHER &&
+	    ((s->prev_kind == TOK_CHAR && s->prev_char == '.') || s->prev_word == W_AS))
 		w = W_OTHER;
 	if (w == W_OTHER)
 		return w;
@@ -727,9 +643,11 @@ static void
 fail_at(struct scan *s, const struct token *t)
 {
 	struct err *e = &s->out->err;
-	size_t len = sql_char_clip(s->lx.encoding, t->start, (size_t)(t->end - t->start), 250);
+	size_t len =
+	    sql_char_clip(s->lx.encoding, t->start, (size_t)(t->end - t->start), 250);
 
-	err_set(e, "42601", BLAST_STMT, "%s at or near \"%.*s\"", s->lx.error, (int)len, t->start);
+	err_set(e, "42601", BLAST_STMT, "%s at or near \"%.*s\"", s->lx.error, (int)len,
+	    t->start);
 	e->position = 1 + (int)sql_char_count(s->lx.encoding, s->lx.text, t->start);
 	s->out->failed = true;
 }
@@ -743,8 +661,8 @@ is_ascii(const char *p, const char *end)
 	return true;
 }
 
-/* In a client-only encoding the parser, which sees bytes, could take half a character of such a token for something
- * else. Plain strings are safe: no second byte is a quote. */
+/* In a client-only encoding the parser, which sees bytes, could take half a character of
+ * such a token for something else. Plain strings are safe: no second byte is a quote. */
 static bool
 misread_by_parser(const struct scan *s, const struct token *t)
 {
@@ -752,7 +670,8 @@ misread_by_parser(const struct scan *s, const struct token *t)
 
 	switch (t->kind) {
 	case TOK_DOLLAR:
-		end = (const char *)memchr(t->start + 1, '$', (size_t)(t->end - t->start) - 1);
+		end = (const char *)memchr(
+		    t->start + 1, '$', (size_t)(t->end - t->start) - 1);
 		break;
 	case TOK_IDENT:
 	case TOK_QIDENT:
@@ -772,7 +691,8 @@ fail_encoding(struct scan *s, const struct token *t)
 	struct err *e = &s->out->err;
 
 	err_set(e, "0A000", BLAST_STMT,
-	    "names and escape strings that are not ASCII cannot be read in client encoding %s",
+	    "names and escape strings that are not ASCII cannot be read in client "
+	    "encoding %s",
 	    sql_encoding_name(s->lx.encoding));
 	err_hint(e, "Set client_encoding to UTF8.");
 	e->position = 1 + (int)sql_char_count(s->lx.encoding, s->lx.text, t->start);
@@ -856,7 +776,8 @@ shape_scan_text(struct shape_scan *out, const struct sip_key *key, struct slice 
 	begin_text(&s);
 	begin_key(&s, key, env);
 	if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL) {
-		err_set(&out->err, "22021", BLAST_STMT, "invalid byte sequence for encoding \"%s\": 0x00",
+		err_set(&out->err, "22021", BLAST_STMT,
+		    "invalid byte sequence for encoding \"%s\": 0x00",
 		    sql_encoding_name(env->encoding));
 		out->failed = true;
 	} else {

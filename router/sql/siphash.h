@@ -1,8 +1,9 @@
 /* router/sql/siphash.h: SipHash-2-4 with 128 bits of result, fed in pieces.
- * Why:     two texts whose keys are equal share a plan, so a client must not be able to find such a pair; SipHash is a
- *          keyed pseudo-random function, faster hashes are not.
- * Source:  Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with the 128-bit extension of its authors.
- * Memory:  on the caller's stack; bytes are gathered in buf and absorbed in whole words. */
+ * Why:     two texts whose keys are equal share a plan, so a client must not be able to
+ * find such a pair; SipHash is a keyed pseudo-random function, faster hashes are not.
+ * Source:  Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with the
+ * 128-bit extension of its authors. Memory:  on the caller's stack; bytes are gathered in
+ * buf and absorbed in whole words. */
 #ifndef WEIR_ROUTER_SQL_SIPHASH_H
 #define WEIR_ROUTER_SQL_SIPHASH_H
 
@@ -11,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SIP_BUF   512
+#define SIP_BUF 512
 #define SIP_SLACK 16 /* bytes behind the buffered ones that a writer may scribble on */
 
 struct sip_key {
@@ -37,12 +38,12 @@ sip_init(struct sip *s, const struct sip_key *key)
 }
 
 #define SIP_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-#define SIP_ROUND(a, b, c, d)                                              \
-	do {                                                               \
-		a += b, b = SIP_ROTL(b, 13), b ^= a, a = SIP_ROTL(a, 32);  \
-		c += d, d = SIP_ROTL(d, 16), d ^= c;                       \
-		a += d, d = SIP_ROTL(d, 21), d ^= a;                       \
-		c += b, b = SIP_ROTL(b, 17), b ^= c, c = SIP_ROTL(c, 32);  \
+#define SIP_ROUND(a, b, c, d)                                             \
+	do {                                                              \
+		a += b, b = SIP_ROTL(b, 13), b ^= a, a = SIP_ROTL(a, 32); \
+		c += d, d = SIP_ROTL(d, 16), d ^= c;                      \
+		a += d, d = SIP_ROTL(d, 21), d ^= a;                      \
+		c += b, b = SIP_ROTL(b, 17), b ^= c, c = SIP_ROTL(c, 32); \
 	} while (0)
 
 /* Takes up the whole words; up to seven bytes stay in the buffer. */
@@ -66,7 +67,8 @@ sip_absorb(struct sip *s)
 	s->n -= whole;
 }
 
-/* Room for n more bytes at the returned place; the caller adds what it wrote to s->n. n <= SIP_BUF - 8. */
+/* Room for n more bytes at the returned place; the caller adds what it wrote to s->n. n
+ * <= SIP_BUF - 8. */
 static inline uint8_t *
 sip_room(struct sip *s, size_t n)
 {

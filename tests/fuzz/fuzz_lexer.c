@@ -1,6 +1,7 @@
-/* The lexer against PostgreSQL's (where that can read the text), and the shape cache over any bytes: a shape is found
- * again, its constants lie in the text in order, their values can be decoded. The first byte of the input chooses the
- * encoding and standard_conforming_strings. */
+/* The lexer against PostgreSQL's (where that can read the text), and the shape cache over
+ * any bytes: a shape is found again, its constants lie in the text in order, their values
+ * can be decoded. The first byte of the input chooses the encoding and
+ * standard_conforming_strings. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,8 @@ check_lexer(struct slice text, const struct sql_env *env)
 
 	lexer_init(&lx, text, env->encoding, env->standard_strings);
 	while (lexer_next(&lx, &t) > TOK_ERROR) {
-		must_hold(t.start >= at && t.end > t.start && t.end <= text.ptr + text.len);
+		must_hold(
+		    t.start >= at && t.end > t.start && t.end <= text.ptr + text.len);
 		for (; at < t.start; at++)
 			must_hold(strchr(" \t\n\r\f", *at) != NULL);
 		at = t.end;
@@ -51,7 +53,7 @@ check_consts(struct slice text, const struct sql_consts *k)
 		at = k->v[i].raw.ptr + k->v[i].raw.len;
 		must_hold(at <= text.ptr + text.len);
 		must_hold(sql_const_decode(&a, &k->v[i], &value, &err) == RC_OK ||
-		    k->v[i].class == CONST_BITS);
+			  k->v[i].class == CONST_BITS);
 	}
 	arena_reset(&a);
 }
@@ -60,14 +62,16 @@ check_consts(struct slice text, const struct sql_consts *k)
 static struct slice
 other_constants(struct slice text, const struct sql_consts *k)
 {
-	static const char *const other[] = {
-	    [CONST_INT4] = " 1 ", [CONST_STRING] = " $z$z$z$ ", [CONST_ESTRING] = " E'z' "};
+	static const char *const other[] = {[CONST_INT4] = " 1 ",
+	    [CONST_STRING] = " $z$z$z$ ",
+	    [CONST_ESTRING] = " E'z' "};
 	char *out = malloc(text.len + k->n * 12 + 1), *p = out;
 	const char *at = text.ptr;
 
 	for (uint32_t i = 0; i < k->n; i++) {
 		enum const_class class = k->v[i].class;
-		const char *value = class < sizeof other / sizeof *other ? other[class] : NULL;
+		const char *value =
+		    class < sizeof other / sizeof *other ? other[class] : NULL;
 
 		if (value == NULL)
 			continue;
@@ -121,7 +125,8 @@ check_shape(struct slice text, const struct sql_env *env)
 	shape_ref(s);
 	n = k.n;
 	again = shape_get(cache, text, env, &k);
-	must_hold(again->hash[0] == s->hash[0] && again->hash[1] == s->hash[1] && k.n == n);
+	must_hold(
+	    again->hash[0] == s->hash[0] && again->hash[1] == s->hash[1] && k.n == n);
 	check_analysis(s, text, env, &k);
 	shape_unref(s);
 }

@@ -1,5 +1,6 @@
-/* Is every constant whose value is part of the meaning pinned? The parse tree says where those stand: below the clauses
- * named here, in types, in typed literals and in the arguments of functions that the analysis reads. */
+/* Is every constant whose value is part of the meaning pinned? The parse tree says where
+ * those stand: below the clauses named here, in types, in typed literals and in the
+ * arguments of functions that the analysis reads. */
 #ifndef WEIR_TESTS_PIN_CHECK_H
 #define WEIR_TESTS_PIN_CHECK_H
 
@@ -34,8 +35,9 @@ location_of(const json_t *node)
 static int
 key_pins(const char *key)
 {
-	static const char *const keys[] = {"groupClause", "sortClause", "windowClause", "havingClause",
-	    "distinctClause", "returningList", "agg_order", "over", "typmods", "typeName"};
+	static const char *const keys[] = {"groupClause", "sortClause", "windowClause",
+	    "havingClause", "distinctClause", "returningList", "agg_order", "over",
+	    "typmods", "typeName"};
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (strcmp(keys[i], key) == 0)
@@ -47,9 +49,10 @@ key_pins(const char *key)
 static int
 lone_select(const json_t *select)
 {
-	static const char *const clauses[] = {"fromClause", "whereClause", "sortClause", "groupClause",
-	    "limitCount", "limitOffset", "withClause", "larg", "havingClause", "windowClause",
-	    "distinctClause", "intoClause", "valuesLists", "lockingClause"};
+	static const char *const clauses[] = {"fromClause", "whereClause", "sortClause",
+	    "groupClause", "limitCount", "limitOffset", "withClause", "larg",
+	    "havingClause", "windowClause", "distinctClause", "intoClause", "valuesLists",
+	    "lockingClause"};
 
 	for (size_t i = 0; i < sizeof clauses / sizeof *clauses; i++)
 		if (json_object_get(select, clauses[i]) != NULL)
@@ -66,10 +69,11 @@ reads_arguments(const json_t *call)
 	    json_string_value(json_object_get(json_object_get(last, "String"), "sval"));
 
 	if (name == NULL)
-		name = json_string_value(json_object_get(json_object_get(last, "String"), "str"));
+		name = json_string_value(
+		    json_object_get(json_object_get(last, "String"), "str"));
 	return name != NULL &&
-	    (strcmp(name, "set_config") == 0 || strcmp(name, "nextval") == 0 ||
-	        strcmp(name, "setval") == 0 || strcmp(name, "currval") == 0);
+	       (strcmp(name, "set_config") == 0 || strcmp(name, "nextval") == 0 ||
+		   strcmp(name, "setval") == 0 || strcmp(name, "currval") == 0);
 }
 
 static void
@@ -80,8 +84,7 @@ pin_walk(struct pin_check *c, const char *type, const json_t *node, int pinned, 
 	size_t i;
 
 	if (json_is_array(node)) {
-		json_array_foreach (node, i, value)
-			pin_walk(c, type, value, pinned, top);
+		json_array_foreach(node, i, value) pin_walk(c, type, value, pinned, top);
 		return;
 	}
 	if (!json_is_object(node))
@@ -90,14 +93,16 @@ pin_walk(struct pin_check *c, const char *type, const json_t *node, int pinned, 
 		c->wrong++;
 	if (strcmp(type, "FuncCall") == 0 && reads_arguments(node))
 		pinned = 1;
-	json_object_foreach ((json_t *)node, key, value) {
+	json_object_foreach((json_t *)node, key, value)
+	{
 		int p = pinned || key_pins(key);
 
 		if (strcmp(key, "targetList") == 0 && strcmp(type, "SelectStmt") == 0)
 			p |= !(top && lone_select(node));
 		pin_walk(c, key, value, p,
-		    top && (strcmp(key, "stmts") == 0 || strcmp(key, "RawStmt") == 0 ||
-		               strcmp(key, "stmt") == 0 || strcmp(key, "SelectStmt") == 0));
+		    top &&
+			(strcmp(key, "stmts") == 0 || strcmp(key, "RawStmt") == 0 ||
+			    strcmp(key, "stmt") == 0 || strcmp(key, "SelectStmt") == 0));
 	}
 }
 

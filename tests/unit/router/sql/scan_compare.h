@@ -1,5 +1,6 @@
-/* The lexer against PostgreSQL's own scanner, as libpg_query has it. Known differences of libpg_query, not of
- * PostgreSQL: the end of U&'…' and U&"…" is wrong, and a string does not go on behind a -- comment. */
+/* The lexer against PostgreSQL's own scanner, as libpg_query has it. Known differences of
+ * libpg_query, not of PostgreSQL: the end of U&'…' and U&"…" is wrong, and a string does
+ * not go on behind a -- comment. */
 #ifndef WEIR_TESTS_SCAN_COMPARE_H
 #define WEIR_TESTS_SCAN_COMPARE_H
 
@@ -18,7 +19,7 @@ token_class_ok(const struct token *t, const PgQuery__ScanToken *g)
 	switch (t->kind) {
 	case TOK_IDENT:
 		return tok == PG_QUERY__TOKEN__IDENT || g->keyword_kind != 0 ||
-		    tok == PG_QUERY__TOKEN__NCHAR;
+		       tok == PG_QUERY__TOKEN__NCHAR;
 	case TOK_QIDENT:
 		return tok == PG_QUERY__TOKEN__IDENT;
 	case TOK_UIDENT:
@@ -56,7 +57,8 @@ token_class_ok(const struct token *t, const PgQuery__ScanToken *g)
 	case TOK_NOT_EQUALS:
 		return tok == PG_QUERY__TOKEN__NOT_EQUALS;
 	case TOK_COMMENT:
-		return tok == PG_QUERY__TOKEN__SQL_COMMENT || tok == PG_QUERY__TOKEN__C_COMMENT;
+		return tok == PG_QUERY__TOKEN__SQL_COMMENT ||
+		       tok == PG_QUERY__TOKEN__C_COMMENT;
 	case TOK_CHAR:
 		return tok == *t->start;
 	default:
@@ -67,10 +69,12 @@ token_class_ok(const struct token *t, const PgQuery__ScanToken *g)
 static int
 is_string(enum token_kind k)
 {
-	return k == TOK_STRING || k == TOK_ESTRING || k == TOK_BITS || k == TOK_HEX || k == TOK_USTRING;
+	return k == TOK_STRING || k == TOK_ESTRING || k == TOK_BITS || k == TOK_HEX ||
+	       k == TOK_USTRING;
 }
 
-/* A string that may go on behind a comment: libpg_query cuts it there, PostgreSQL does not. */
+/* A string that may go on behind a comment: libpg_query cuts it there, PostgreSQL does
+ * not. */
 static int
 string_with_comment(const char *text)
 {
@@ -92,7 +96,8 @@ string_with_comment(const char *text)
 static int
 differ(const char *text, const char *what, const struct token *t)
 {
-	fprintf(stderr, "lexer: %s at %d in <<%s>>\n", what, (int)(t->start - text), text);
+	fprintf(
+	    stderr, "lexer: %s at %d in <<%s>>\n", what, (int)(t->start - text), text);
 	return 0;
 }
 
@@ -129,7 +134,8 @@ compare_tokens(const char *text, const PgQuery__ScanResult *r)
 static int
 error_within_escape(const char *message)
 {
-	static const char *const words[] = {"escape", "surrogate", "byte sequence", "unsafe", "\\'"};
+	static const char *const words[] = {
+	    "escape", "surrogate", "byte sequence", "unsafe", "\\'"};
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (strstr(message, words[i]) != NULL)
@@ -154,8 +160,8 @@ compare_error(const char *text, const char *message)
 		return differ(text, message, &t);
 	if (t.end - t.start > 2000)
 		return 1;
-	snprintf(mine, sizeof mine, "%s at or near \"%.*s\"", lx.error, (int)(t.end - t.start),
-	    t.start);
+	snprintf(mine, sizeof mine, "%s at or near \"%.*s\"", lx.error,
+	    (int)(t.end - t.start), t.start);
 	return strcmp(mine, message) == 0 ? 1 : differ(text, message, &t);
 }
 
@@ -171,7 +177,8 @@ same_as_postgres(const char *text)
 	} else if (r.error != NULL) {
 		same = compare_error(text, r.error->message);
 	} else {
-		tokens = pg_query__scan_result__unpack(NULL, r.pbuf.len, (const uint8_t *)r.pbuf.data);
+		tokens = pg_query__scan_result__unpack(
+		    NULL, r.pbuf.len, (const uint8_t *)r.pbuf.data);
 		same = tokens != NULL && compare_tokens(text, tokens);
 		pg_query__scan_result__free_unpacked(tokens, NULL);
 	}

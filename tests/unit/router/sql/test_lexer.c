@@ -15,52 +15,60 @@
 int pg_char_to_encoding(const char *name);
 const char *pg_encoding_to_char(int encoding);
 
-static const char *const fragments[] = {"a", "A1$b", "_x", "select", "\xc3\xa9", "e", "E", "b", "x", "n", "N", "u",
-    "U", "u&", "'x'", "'it''s'", "''", "'a\\'", "e'a\\'b'", "E'\\\\'", "E'\\n\\101\\x41'", "b'01'",
-    "B''", "x'1F'", "X'zz'", "n'q'", "N'q'", "u&'d\\0061t'", "U&'x'", "u&\"d\\0061t\"", "U&\"q\"",
-    "\"Q\"", "\"a\"\"b\"", "$$d$$", "$t$ $$ $t$", "$t$a$t $t$", "$_1$'$_1$", "$", "$a", "$1", "$12",
-    "$1$", "$$", "1", "12", "0", "007", "2147483647", "2147483648", "9223372036854775808",
-    "99999999999999999999", "1.", ".5", "1.5", "1e10", "1E+5", "1.e-3", ".5e1", "1..2", "1...2",
-    ".", "..", "...", "1_000", "0x1F", "1e", "1e+", "1.5.3", "+", "-", "*", "/", "%", "^", "<", ">",
-    "=", "<=", ">=", "<>", "!=", "=>", "!==", "<=>", "=-", "<-", "<--", "@-", "@+", "|-", "||", "->",
-    "->>", "#>", "~*", "!~", "?", "?|", "@>", "<@", "*-", "+-", "-+", "*+-+", "/-", "*/", "//*c*/",
-    "-/*c*/-", "--c\n", "--", "--\r", "/*c*/", "/* /* n */ */", "/**/", "/***/", "/*/*/*/**/*/*/",
-    "/*", "(", ")", "[", "]", ",", ";", ":", "::", ":=", "::=", ":::", "{", "}", "\\", "#", "~", "&",
-    "|", "`", "!", "@", "\n", "\t", "\f", "\r", "\v", "'", "\"", "\"\"", "e'", "b'1", "x'", "U&'",
+static const char *const fragments[] = {"a", "A1$b", "_x", "select", "\xc3\xa9", "e", "E",
+    "b", "x", "n", "N", "u", "U", "u&", "'x'", "'it''s'", "''", "'a\\'", "e'a\\'b'",
+    "E'\\\\'", "E'\\n\\101\\x41'", "b'01'", "B''", "x'1F'", "X'zz'", "n'q'", "N'q'",
+    "u&'d\\0061t'", "U&'x'", "u&\"d\\0061t\"", "U&\"q\"", "\"Q\"", "\"a\"\"b\"", "$$d$$",
+    "$t$ $$ $t$", "$t$a$t $t$", "$_1$'$_1$", "$", "$a", "$1", "$12", "$1$", "$$", "1",
+    "12", "0", "007", "2147483647", "2147483648", "9223372036854775808",
+    "99999999999999999999", "1.", ".5", "1.5", "1e10", "1E+5", "1.e-3", ".5e1", "1..2",
+    "1...2", ".", "..", "...", "1_000", "0x1F", "1e", "1e+", "1.5.3", "+", "-", "*", "/",
+    "%", "^", "<", ">", "=", "<=", ">=", "<>", "!=", "=>", "!==", "<=>", "=-", "<-",
+    "<--", "@-", "@+", "|-", "||", "->", "->>", "#>", "~*", "!~", "?", "?|", "@>", "<@",
+    "*-", "+-", "-+", "*+-+", "/-", "*/", "//*c*/", "-/*c*/-", "--c\n", "--", "--\r",
+    "/*c*/", "/* /* n */ */", "/**/", "/***/", "/*/*/*/**/*/*/", "/*", "(", ")", "[", "]",
+    ",", ";", ":", "::", ":=", "::=", ":::", "{", "}", "\\", "#", "~", "&", "|", "`", "!",
+    "@", "\n", "\t", "\f", "\r", "\v", "'", "\"", "\"\"", "e'", "b'1", "x'", "U&'",
     "U&\"", "$q$", "E'\\", "E'\\'", "uescape '!'", "\x7f", "\x01"};
 
-static const char *const texts[] = {"", " ", ";", "SELECT 1", "select 'a'\n'b'", "select 'a' 'b'",
-    "select 'a' \t\n\r\f 'b'", "select 'a'\r'b'", "select 'a' /* c */ \n'b'", "select 'a'\n/*c*/'b'",
-    "select 'a' -- c\n'b'", "select 'a'\n -- c\n 'b'", "select 'a'\n -- c", "select 'a'\n--'b'",
+static const char *const texts[] = {"", " ", ";", "SELECT 1", "select 'a'\n'b'",
+    "select 'a' 'b'", "select 'a' \t\n\r\f 'b'", "select 'a'\r'b'",
+    "select 'a' /* c */ \n'b'", "select 'a'\n/*c*/'b'", "select 'a' -- c\n'b'",
+    "select 'a'\n -- c\n 'b'", "select 'a'\n -- c", "select 'a'\n--'b'",
     "select 'a'\n\n\n", "select e'a\\''\n'b\\'c'", "select 'a'\ne'b'", "select b'1'\n'0'",
     "select x'1'\n'0' , 5", "select b'10''01'", "select u&'a'\n'b' uescape '!'",
     "select n'a'\n'b'", "select $$a$$\n'b'", "select 'a'\n$$b$$", "select \"a\"\n\"b\"",
     "select $a$ $b$ $a$", "select $a$ $$ $A$ $a$", "select $a$$a$", "select $a$ $a$$a$",
-    "select $a1b$x$a1b$", "select $1a$x$1a$", "select a$$b$$", "select a$1", "select 1$1", "select $$$$$$",
-    "select $a$x$ab$ $a$", "select $\xc3\xa9$q$\xc3\xa9$", "select -1", "select --1", "select - -1",
-    "select 1-1", "select 1--1", "select a=-1", "select a<-1", "select a@-1", "select a@-@1",
-    "select a*-1", "select a<>-1", "select a!=-1", "select a>=-1", "select a=>-1", "select a<=+-+1",
-    "select a ~-1", "select a->-1", "select a->>'b'", "select a#-'{b}'", "select a||-1",
-    "select 1/*c*/+2", "select 1+/*c*/2", "select 1+--c\n2", "select a|/*c*/b", "select a+/-b",
-    "select a-/*", "select 5!", "select !!5", "select @ -5", "select |/ 25", "select ||/ 27",
-    "select a[1:2]", "select a[1::int]", "select a[b::int:c]", "select a[:1]", "f(a:=1)", "f(a=>1)",
-    "f(a := $1::int)", "a::int", "a:: int", "a : : int", "1::int", "'1'::int", "$1::int",
-    "for i in 1..10 loop", "1.2..3", "1.2.3.4", "a.b.c", "a.*", "a . b", "1.a", "1.e", "1.e5x",
-    "1e5e5", ".5a", "5a", "5_5", "5$", "$5$6", "$5x", "1 a", "0b11", "0o17", "1e-", "1e-5", "1E5", "1.E5",
-    "00000000000000000000001", "2147483647", "2147483648", "-2147483648", "9223372036854775807",
-    "/* a */ select /* b /* c */ d */ 1 -- e", "/* ' */ select '/*' , '*/'", "-- '\nselect 1",
-    "/* unterminated", "/* /* half */", "'unterminated", "\"unterminated", "$x$unterminated", "e'unt\\'",
-    "b'unt", "x'unt", "u&'unt", "u&\"unt", "\"\"", "u&\"\"", "select \"\" from t",
-    "select 'a\nb\nc'", "select E'a\\\nb'", "select E'\\u0041\\U00000041'", "select E'\\u12'",
+    "select $a1b$x$a1b$", "select $1a$x$1a$", "select a$$b$$", "select a$1", "select 1$1",
+    "select $$$$$$", "select $a$x$ab$ $a$", "select $\xc3\xa9$q$\xc3\xa9$", "select -1",
+    "select --1", "select - -1", "select 1-1", "select 1--1", "select a=-1",
+    "select a<-1", "select a@-1", "select a@-@1", "select a*-1", "select a<>-1",
+    "select a!=-1", "select a>=-1", "select a=>-1", "select a<=+-+1", "select a ~-1",
+    "select a->-1", "select a->>'b'", "select a#-'{b}'", "select a||-1",
+    "select 1/*c*/+2", "select 1+/*c*/2", "select 1+--c\n2", "select a|/*c*/b",
+    "select a+/-b", "select a-/*", "select 5!", "select !!5", "select @ -5",
+    "select |/ 25", "select ||/ 27", "select a[1:2]", "select a[1::int]",
+    "select a[b::int:c]", "select a[:1]", "f(a:=1)", "f(a=>1)", "f(a := $1::int)",
+    "a::int", "a:: int", "a : : int", "1::int", "'1'::int", "$1::int",
+    "for i in 1..10 loop", "1.2..3", "1.2.3.4", "a.b.c", "a.*", "a . b", "1.a", "1.e",
+    "1.e5x", "1e5e5", ".5a", "5a", "5_5", "5$", "$5$6", "$5x", "1 a", "0b11", "0o17",
+    "1e-", "1e-5", "1E5", "1.E5", "00000000000000000000001", "2147483647", "2147483648",
+    "-2147483648", "9223372036854775807", "/* a */ select /* b /* c */ d */ 1 -- e",
+    "/* ' */ select '/*' , '*/'", "-- '\nselect 1", "/* unterminated", "/* /* half */",
+    "'unterminated", "\"unterminated", "$x$unterminated", "e'unt\\'", "b'unt", "x'unt",
+    "u&'unt", "u&\"unt", "\"\"", "u&\"\"", "select \"\" from t", "select 'a\nb\nc'",
+    "select E'a\\\nb'", "select E'\\u0041\\U00000041'", "select E'\\u12'",
     "select E'\\uD83D\\uDE00'", "select E'\\400'", "select E'\\xff'", "select E'\\0'",
-    "a+++++++b", "a+++++++@b", "a-------b", "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
+    "a+++++++b", "a+++++++@b", "a-------b",
+    "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
     "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@",
     "++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++",
     "================================================================",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "UPDATE pgbench_accounts SET abalance = abalance + -1234 WHERE aid = 5;",
-    "INSERT INTO t VALUES (1,'a',NULL),(2,E'b\\'c',TRUE);", "select * from t where a ? 'b' and c ?| array['x']",
-    "\xef\xbb\xbfselect 1", "select \xff", "select '\xff'", "select \"\xff\""};
+    "INSERT INTO t VALUES (1,'a',NULL),(2,E'b\\'c',TRUE);",
+    "select * from t where a ? 'b' and c ?| array['x']", "\xef\xbb\xbfselect 1",
+    "select \xff", "select '\xff'", "select \"\xff\""};
 
 static void
 test_texts(void **state)
@@ -85,8 +93,8 @@ test_pairs(void **state)
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < n; j++)
 			for (size_t k = 0; k < sizeof between / sizeof *between; k++) {
-				snprintf(text, sizeof text, "%s%s%s", fragments[i], between[k],
-				    fragments[j]);
+				snprintf(text, sizeof text, "%s%s%s", fragments[i],
+				    between[k], fragments[j]);
 				bad += !same_as_postgres(text);
 			}
 	assert_int_equal(bad, 0);
@@ -133,7 +141,8 @@ first_token(const char *text, enum sql_encoding e, bool standard_strings, size_t
 }
 
 static void
-check_first(const char *text, enum sql_encoding e, bool std, enum token_kind kind, size_t len)
+check_first(
+    const char *text, enum sql_encoding e, bool std, enum token_kind kind, size_t len)
 {
 	size_t n;
 
@@ -154,7 +163,8 @@ test_standard_strings_off(void **state)
 	check_first("$$a\\$$", ENC_UTF8, false, TOK_DOLLAR, 6);
 }
 
-/* libpg_query does not know this; PostgreSQL's grammar of white space between pieces does. */
+/* libpg_query does not know this; PostgreSQL's grammar of white space between pieces
+ * does. */
 static void
 test_string_over_comment(void **state)
 {
@@ -169,7 +179,8 @@ static void
 test_by_characters(void **state)
 {
 	(void)state;
-	/* 95 5C is one character of SJIS; as bytes its second half would escape the quote */
+	/* 95 5C is one character of SJIS; as bytes its second half would escape the quote
+	 */
 	check_first("E'\x95\x5c' c", ENC_SJIS, true, TOK_ESTRING, 5);
 	check_first("E'\x95\x5c' c'", ENC_UTF8, true, TOK_ESTRING, 8);
 	check_first("'\x95\x5c' c", ENC_SJIS, false, TOK_ESTRING, 4);
@@ -212,7 +223,8 @@ test_hints(void **state)
 static void
 test_linear(void **state)
 {
-	static const char *const pieces[] = {"$a$ ", "$a", "'a' ", "'a'\n--\n", "/*", "@", "((", "\"a\"", "1.", "e'\\"};
+	static const char *const pieces[] = {
+	    "$a$ ", "$a", "'a' ", "'a'\n--\n", "/*", "@", "((", "\"a\"", "1.", "e'\\"};
 	size_t len = 4 << 20;
 	char *text = malloc(len);
 	struct lexer lx;
@@ -237,13 +249,15 @@ test_linear(void **state)
 static void
 test_encoding_names(void **state)
 {
-	static const char *const names[] = {"utf-8", "UTF8", "Unicode", "utf8", "sql_ascii", "latin1", "LATIN-1",
-	    "iso-8859-1", "iso8859-15", "ISO_8859_5", "iso88595", "win1252", "windows-1252", "WIN", "koi8",
-	    "koi8-r", "KOI8U", "sjis", "Shift_JIS", "mskanji", "shiftjis2004", "big5", "gbk", "gb18030",
-	    "uhc", "johab", "win949", "win950", "windows932", "windows936", "euc_jp", "eucjp", "euc-kr",
-	    "euc_tw", "euccn", "euc_jis_2004", "mule_internal", "alt", "abc", "tcvn", "vscii", "tcvn5712",
-	    "win874", "windows866", "latin10", "iso885916", "", "-", "nonsense", "utf16", "utf", "iso",
-	    "windows1249", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	static const char *const names[] = {"utf-8", "UTF8", "Unicode", "utf8",
+	    "sql_ascii", "latin1", "LATIN-1", "iso-8859-1", "iso8859-15", "ISO_8859_5",
+	    "iso88595", "win1252", "windows-1252", "WIN", "koi8", "koi8-r", "KOI8U",
+	    "sjis", "Shift_JIS", "mskanji", "shiftjis2004", "big5", "gbk", "gb18030",
+	    "uhc", "johab", "win949", "win950", "windows932", "windows936", "euc_jp",
+	    "eucjp", "euc-kr", "euc_tw", "euccn", "euc_jis_2004", "mule_internal", "alt",
+	    "abc", "tcvn", "vscii", "tcvn5712", "win874", "windows866", "latin10",
+	    "iso885916", "", "-", "nonsense", "utf16", "utf", "iso", "windows1249",
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 	enum sql_encoding e;
 
 	(void)state;
@@ -252,7 +266,8 @@ test_encoding_names(void **state)
 
 		assert_int_equal(sql_encoding_parse(names[i], &e), theirs >= 0);
 		if (theirs >= 0)
-			assert_string_equal(sql_encoding_name(e), pg_encoding_to_char(theirs));
+			assert_string_equal(
+			    sql_encoding_name(e), pg_encoding_to_char(theirs));
 	}
 	for (int i = 0; i < ENC_COUNT; i++) {
 		assert_true(sql_encoding_parse(pg_encoding_to_char(i), &e));
@@ -271,9 +286,13 @@ test_encoding_lengths(void **state)
 			for (int second = 1; second < 256; second += 5) {
 				char s[8] = {(char)c, (char)second, 'a', 'b', 'c', 0};
 
-				if ((int)sql_char_len((enum sql_encoding)e, s, s + 5) != PQmblen(s, theirs))
-					fail_msg("%s: %x %x", sql_encoding_name((enum sql_encoding)e), c, second);
-				assert_int_equal(sql_char_len((enum sql_encoding)e, s, s + 1), 1);
+				if ((int)sql_char_len((enum sql_encoding)e, s, s + 5) !=
+				    PQmblen(s, theirs))
+					fail_msg("%s: %x %x",
+					    sql_encoding_name((enum sql_encoding)e), c,
+					    second);
+				assert_int_equal(
+				    sql_char_len((enum sql_encoding)e, s, s + 1), 1);
 			}
 	}
 	assert_int_equal(sql_char_count(ENC_UTF8, "a\xc3\xa9z", "a\xc3\xa9z" + 4), 3);
@@ -331,8 +350,9 @@ test_values(void **state)
 	check_value(CONST_ESTRING, "e'\\b\\f\\n\\r\\t\\q\\e'", "\b\f\n\r\tqe");
 	check_value(CONST_ESTRING, "E'\\101\\60\\7'", "A0\7");
 	check_value(CONST_ESTRING, "E'\\x41\\x4\\xg\\x4G'", "A\4xg\4G");
-	check_value(CONST_ESTRING, "E'\\u00e9\\U0001F600\\u0041'", "\xc3\xa9\xf0\x9f\x98\x80"
-	                                                            "A");
+	check_value(CONST_ESTRING, "E'\\u00e9\\U0001F600\\u0041'",
+	    "\xc3\xa9\xf0\x9f\x98\x80"
+	    "A");
 	check_value(CONST_ESTRING, "E'\\uD83D\\uDE00'", "\xf0\x9f\x98\x80");
 	check_value(CONST_ESTRING, "E'\\uD83D\\U0000DE00'", "\xf0\x9f\x98\x80");
 	check_value(CONST_ESTRING, "E'a'\n'\\''", "a'");
