@@ -78,3 +78,18 @@ place_free(struct site *s, int heir)
 	if (who >= 0 && budget_take(b, limit))
 		give_to(s, who);
 }
+
+/* Who waits because its login has all the connections it may have does not lack a place, so nobody else would tell it. */
+void
+place_left(struct pool *p, int heir)
+{
+	int who = -1;
+
+	if (p->max_connections > 0 && !p->pools->ending)
+		who = lane_waiting(p->lane);
+	place_free(p->site, heir);
+	if (who == p->pools->index)
+		site_want_serve(p->site);
+	else if (who >= 0)
+		move_nothing(p->site, who);
+}

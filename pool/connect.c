@@ -248,7 +248,7 @@ dial_done(struct job *job)
 		dial_worked(d);
 	} else {
 		lane_leave(d->pool->lane);
-		place_free(site, -1);
+		place_left(d->pool, -1);
 		dial_failed(d);
 	}
 	dial_free(d);

@@ -148,3 +148,12 @@ lane_leave(struct lane *lane)
 {
 	atomic_fetch_sub(&lane->connections, 1);
 }
+
+int
+lane_waiting(const struct lane *lane)
+{
+	for (int i = 0; i < lane->n_workers; i++)
+		if (atomic_load(&lane->worker[i].waiting) > 0)
+			return i;
+	return -1;
+}

@@ -1,5 +1,5 @@
 /* Mail between workers.
- *   parcel  a place, with a connection or without one
+ *   parcel  a place, with a connection or without one; or nothing, to make the other look again
  *   ask     "give me a resting connection of this login", or "give up a resting connection of whatever login": the
  *           answer is a parcel, or the ask itself with `no` set
  * Each parcel holds what it needs alive; an ask is kept in its pool's holds until it is answered. */
@@ -21,6 +21,7 @@ struct parcel {
 	struct pools *to;
 	struct backend *backend; /* a reference */
 	struct lane *lane;       /* a reference; NULL: no connection */
+	bool empty;              /* no place either: only to look again */
 	struct ask *ask;         /* answered by it, NULL: none */
 	int fd;
 	SSL *ssl;
@@ -85,13 +86,13 @@ parcel_arrived(struct mail *m)
 		ask_answered(x->ask);
 	else if (x->lane != NULL)
 		atomic_fetch_sub(&x->lane->worker[ps->index].coming, 1);
-	else
+	else if (!x->empty)
 		atomic_fetch_sub(&x->backend->worker[ps->index].coming, 1);
 	if (x->lane != NULL) {
 		unpack(x);
 		lane_unref(x->lane);
 	} else {
-		site->n_places++;
+		site->n_places += !x->empty;
 		site_want_serve(site);
 	}
 	backend_unref(x->backend);
@@ -122,6 +123,15 @@ move_place(struct site *s, int to, struct ask *a)
 
 	if (a == NULL)
 		atomic_fetch_add(&s->backend->worker[to].coming, 1);
+	loop_post(x->to->loop, &x->mail);
+}
+
+void
+move_nothing(struct site *s, int to)
+{
+	struct parcel *x = parcel_create(s, to, NULL);
+
+	x->empty = true;
 	loop_post(x->to->loop, &x->mail);
 }
 

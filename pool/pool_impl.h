@@ -121,6 +121,8 @@ bool lane_is(const struct lane *, const struct backend *, const struct pool_logi
 /* One more connection of this login; max 0: no limit. */
 bool lane_enter(struct lane *, int max);
 void lane_leave(struct lane *);
+/* A worker where somebody waits for this login; -1: none. */
+int lane_waiting(const struct lane *);
 
 /* ---- budget.c ---- */
 bool budget_take(struct backend *, int limit);
@@ -128,6 +130,8 @@ bool budget_take(struct backend *, int limit);
 int budget_neediest(const struct backend *, int n_workers, int skip, uint64_t *since_us);
 /* A place came free in this worker. heir: who gets it; -1: the neediest, if any. */
 void place_free(struct site *, int heir);
+/* The same, when a connection of this pool (which left its lane) or an attempt at one had it. */
+void place_left(struct pool *, int heir);
 /* Most connections that may be opened now for who has waited for so long. */
 int budget_limit(const struct backend *, uint64_t waited_us);
 static inline int
@@ -194,6 +198,7 @@ void jobs_forget(struct pools *);
 /* The server's stream is detached. */
 void move_send(struct server *);
 void move_place(struct site *, int to, struct ask *);
+void move_nothing(struct site *, int to);
 void ask_send(struct pool *, int whom, bool evict);
 
 static inline struct server *

@@ -282,10 +282,7 @@ server_closed(struct stream *stream)
 
 	list_remove(&s->node);
 	timer_stop(&s->timer);
-	lane_leave(p->lane);
 	if (s->state == SERVER_MOVING && !s->ended) {
-		/* The new worker's pool counts it from its arrival on; the login, all the time. */
-		(void)lane_enter(p->lane, 0);
 		move_send(s);
 		p->n_servers--;
 		slab_free(&p->pools->servers, s);
@@ -297,13 +294,14 @@ server_closed(struct stream *stream)
 		if (s->ask == NULL)
 			atomic_fetch_sub(&p->lane->worker[s->heir].coming, 1);
 	}
+	lane_leave(p->lane);
 	site->n_expected -= s->expected;
 	if (s->promised)
 		atomic_fetch_sub(&site->backend->worker[s->heir].coming, 1);
 	if (s->ask != NULL)
 		move_place(site, s->heir, s->ask);
 	else
-		place_free(site, s->heir);
+		place_left(p, s->heir);
 	s->gone = true;
 	if (s->cancels == 0)
 		server_free(s);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/pool/world.h"
+#include "tests/unit/wire/certs.h"
 
 static struct test_pg pg;
 static bool have_pg;
@@ -197,6 +198,50 @@ idle_connection_moves(void **state)
 	}
 	assert_int_equal(atomic_load(&BACKEND->n_connects), 1);
 	assert_int_equal(atomic_load(&BACKEND->n_moves), 5);
+	world_stop(&world);
+}
+
+static bool
+turn_tls_on(void)
+{
+	struct passwd *user = getpwnam("postgres");
+	struct test_cert cert;
+
+	test_cert_make(&cert, pg.data, "server", "localhost", "DNS:localhost", EVP_sha256(), NULL);
+	if (geteuid() == 0 && (chown(cert.cert_file, user->pw_uid, user->pw_gid) != 0 ||
+				  chown(cert.key_file, user->pw_uid, user->pw_gid) != 0))
+		abort();
+	test_cert_free(&cert);
+	return test_pg_sql(&pg, "ALTER SYSTEM SET ssl_cert_file = 'server.crt'") &&
+	    test_pg_sql(&pg, "ALTER SYSTEM SET ssl_key_file = 'server.key'") &&
+	    test_pg_sql(&pg, "ALTER SYSTEM SET ssl = on") &&
+	    test_pg_sql(&pg, "SELECT pg_reload_conf()");
+}
+
+static void
+tls_moves_along(void **state)
+{
+	struct backend_target t = {.host = "127.0.0.1", .port = pg.port, .dbname = "postgres",
+	    .sslmode = "require"};
+
+	(void)state;
+	start(2, 3);
+	assert_true(turn_tls_on());
+	backend_unref(world.backend);
+	world.backend = backend_create("shop", "s1", 0, 1, &t);
+	for (int i = 0; i < 10; i++) {
+		client_start(&clients[i], &world, i & 1, "anna",
+		    "DO $$ BEGIN IF NOT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())"
+		    " THEN PERFORM pg_sleep(1000); END IF; END $$",
+		    1, 0);
+		assert_true(client_wait(&clients[i], 3000));
+		assert_int_equal(atomic_load(&clients[i].done), 1);
+	}
+	assert_int_equal(atomic_load(&BACKEND->n_connects), 1);
+	assert_int_equal(atomic_load(&BACKEND->n_moves), 9);
+	for (int i = 0; i < 10; i++)
+		client_start(&clients[i], &world, i & 1, "anna", "SELECT 1", 50, 1);
+	wait_all(10, 10000);
 	world_stop(&world);
 }
 
@@ -589,6 +634,7 @@ main(void)
 	    cmocka_unit_test(other_login_is_evicted),
 	    cmocka_unit_test(busy_login_gives_way),
 	    cmocka_unit_test(idle_connection_moves),
+	    cmocka_unit_test(tls_moves_along),
 	    cmocka_unit_test(lonely_client_waits_no_longer),
 	    cmocka_unit_test(waiter_times_out),
 	    cmocka_unit_test(reserve_serves_who_waited),
