@@ -1,17 +1,17 @@
 /* router/sql/encoding.h: client encodings, as far as a lexer must know them.
  * Thread:  any; pure.
  * Why:     in the encodings that PostgreSQL takes from clients only, a byte that looks
- * like a backslash or a bracket can be the second half of a character; the lexer steps
- * over whole characters there. Source:  lengths and names are PostgreSQL 15's
- * (pg_encoding_mblen, pg_char_to_encoding). */
+ *          like a backslash or a bracket can be the second half of a character; the
+ *          lexer steps over whole characters there.
+ * Source:  lengths and names are those of PostgreSQL 15 (pg_encoding_mblen,
+ *          pg_char_to_encoding). */
 #ifndef WEIR_ROUTER_SQL_ENCODING_H
 #define WEIR_ROUTER_SQL_ENCODING_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* X(identifier, canonical name, how its characters are measured, taken from clients only)
- */
+/* X(identifier, canonical name, how its characters are measured, from clients only) */
 #define SQL_ENCODINGS(X)                               \
 	X(SQL_ASCII, "SQL_ASCII", SINGLE, false)       \
 	X(EUC_JP, "EUC_JP", EUC, false)                \

@@ -1,9 +1,10 @@
-/* router/sql/lexer.h: the tokens of an SQL text, cut exactly where PostgreSQL 15 cuts
- * them. Thread:  any; pure. One pass, linear, no recursion, no allocation. Memory:  a
- * token is a range of the text; nothing is unescaped (sql_const_decode() does that).
+/* router/sql/lexer.h: the tokens of an SQL text, cut where PostgreSQL 15 cuts them.
+ * Thread:  any; pure. One pass, linear, no recursion, no allocation.
+ * Memory:  a token is a range of the text; sql_const_decode() unescapes.
  * Depends: on standard_conforming_strings ('a\'b') and, in client-only encodings, on
- * where characters begin. Failure: TOK_ERROR with PostgreSQL's message; what is wrong
- * inside an escape is not looked at. Any bytes may be fed. */
+ *          where characters begin.
+ * Failure: TOK_ERROR with PostgreSQL's message; what is wrong inside an escape is not
+ *          looked at. Any bytes may be fed. */
 #ifndef WEIR_ROUTER_SQL_LEXER_H
 #define WEIR_ROUTER_SQL_LEXER_H
 

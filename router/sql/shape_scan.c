@@ -3,24 +3,34 @@
  * constant is handed out) or, where its value is part of the meaning, the constant as
  * written (it is "pinned").
  *
- * What is pinned. Each pair of parentheses has a level, and each level is in a clause:
- *   pinned      the start of a statement, ORDER BY, GROUP BY, HAVING, WINDOW, RETURNING;
- * of these all but the start also pin whatever stands inside their parentheses,
- * sub-selects included not pinned  FROM, WHERE, LIMIT, OFFSET, FETCH, VALUES, the SET of
- * UPDATE, MERGE and ON CONFLICT, DELETE undecided   a select list: pinned when any clause
- * follows it, or at its closing parenthesis. So only the list of a statement that is
- * nothing else (SELECT f(42)) stays free: there is nothing that it could be equal to. A
- * plain parenthesis inherits its level's clause. Apart from that these are pinned
- * everywhere: OVER (…); strings that follow a name at once (DATE '…') and the arguments
- * between them (timestamp(3) '…'); the arguments of a type (::numeric(10,2)); the
- * arguments of set_config, nextval, currval and setval, which the analysis reads; U&'…',
- * whose meaning depends on UESCAPE; E'…' with escapes of bytes or code points, which may
- * be malformed. NULL, TRUE and FALSE are keywords, so part of the key. Pinning too much
- * costs a parse; pinning too little could cost a wrong answer: when in doubt, pin.
+ * Each pair of parentheses has a level, each level is in a clause, and the clause is
  *
- * A statement that does not begin with a word of SQL's data manipulation is keyed by its
- * bytes; one that begins with CREATE by all bytes that follow, since a function's body
- * may hold semicolons. */
+ * - pinned: the start of a statement, ORDER BY, GROUP BY, HAVING, WINDOW, RETURNING. Of
+ *   these all but the start also pin whatever stands in their parentheses, sub-selects
+ *   included.
+ * - free: FROM, WHERE, LIMIT, OFFSET, FETCH, VALUES, DELETE, MERGE, and the SET of
+ *   UPDATE and ON CONFLICT.
+ * - undecided: a select list. It is pinned when any clause follows it, or at its
+ *   closing parenthesis. So only the list of a statement that is nothing else (SELECT
+ *   f(42)) stays free: there is nothing that it could be equal to.
+ *
+ * A plain parenthesis is in the clause of its surroundings. Pinned in any clause are:
+ *
+ * - OVER (...)
+ * - a string that follows a name at once (DATE 'x'), and the arguments between the two
+ *   (timestamp(3) 'x')
+ * - the arguments of a type (::numeric(10,2)); not those of the columns in FROM f() AS
+ *   x (a numeric(10,2)), which nothing reads
+ * - the arguments of set_config, nextval, currval and setval, which the analysis reads
+ * - U&'x', whose meaning depends on UESCAPE, and E'x' with escapes of bytes or code
+ *   points, which may be malformed.
+ *
+ * NULL, TRUE and FALSE are keywords, so part of the key. Pinning too much costs a
+ * parse; pinning too little could cost a wrong answer: when in doubt, pin.
+ *
+ * A statement that does not begin with a word of SQL's data manipulation is keyed by
+ * its bytes; one that begins with CREATE by all bytes that follow, since a function's
+ * body may hold semicolons. */
 #include "router/sql/shape_scan.h"
 
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* router/sql/shape_scan.h: one pass over a text: the key of its shape and the constants
- * that are not part of the key. Thread:  any; a scan belongs to its caller, who reuses
- * it. Memory:  v grows to the largest text's constants; its slices point into the text.
- * Failure: never; a text that cannot be cut into tokens has `error` set, and is keyed by
- * its bytes. */
+/* router/sql/shape_scan.h: one pass over a text: the key of its shape, and the
+ * constants that are not part of the key.
+ * Thread:  any; a scan belongs to its caller, who reuses it.
+ * Memory:  v grows to the largest text's constants; its slices point into the text.
+ * Failure: never; a text that cannot be cut into tokens has `failed` and `err` set,
+ *          and is keyed by its bytes. */
 #ifndef WEIR_ROUTER_SQL_SHAPE_SCAN_H
 #define WEIR_ROUTER_SQL_SHAPE_SCAN_H
 

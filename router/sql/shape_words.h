@@ -12,7 +12,7 @@ enum word {
 	W_OTHER,
 	/* may begin a statement that is not keyed by its bytes */
 	W_SELECT, W_INSERT, W_UPDATE, W_DELETE, W_MERGE, W_WITH, W_VALUES, W_TABLE,
-	/* begin a clause or change what the words behind them mean; up to W_DISTINCT clause_word() minds them */
+	/* begin a clause or change the next; clause_word() minds all up to W_DISTINCT */
 	W_FROM, W_WHERE, W_GROUP, W_ORDER, W_HAVING, W_WINDOW, W_LIMIT, W_OFFSET,
 	W_FETCH, W_SET, W_RETURNING, W_UNION, W_INTERSECT, W_EXCEPT, W_INTO,
 	W_DISTINCT,

@@ -1,9 +1,10 @@
 /* router/sql/siphash.h: SipHash-2-4 with 128 bits of result, fed in pieces.
  * Why:     two texts whose keys are equal share a plan, so a client must not be able to
- * find such a pair; SipHash is a keyed pseudo-random function, faster hashes are not.
+ *          find such a pair; SipHash is a keyed pseudo-random function, and faster
+ *          hashes are not.
  * Source:  Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with the
- * 128-bit extension of its authors. Memory:  on the caller's stack; bytes are gathered in
- * buf and absorbed in whole words. */
+ *          128-bit extension of its authors.
+ * Memory:  on the caller's stack; bytes are gathered in buf, absorbed in words. */
 #ifndef WEIR_ROUTER_SQL_SIPHASH_H
 #define WEIR_ROUTER_SQL_SIPHASH_H
 

@@ -95,6 +95,10 @@ pin_walk(struct pin_check *c, const char *type, const json_t *node, int pinned, 
 		pinned = 1;
 	json_object_foreach((json_t *)node, key, value)
 	{
+		/* FROM f() AS x (a numeric(10,2)): nothing reads these */
+		if (strcmp(key, "coldeflist") == 0)
+			continue;
+
 		int p = pinned || key_pins(key);
 
 		if (strcmp(key, "targetList") == 0 && strcmp(type, "SelectStmt") == 0)
