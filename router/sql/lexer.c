@@ -74,7 +74,11 @@ const unsigned char sql_fold[256] = {SAME16(0x00), SAME16(0x10), SAME16(0x20),
     '_', SAME16(0x60), SAME16(0x70), SAME16(0x80), SAME16(0x90), SAME16(0xa0),
     SAME16(0xb0), SAME16(0xc0), SAME16(0xd0), SAME16(0xe0), SAME16(0xf0)};
 
-static inline uint8_t class(char c)
+/* Out of line, lest every token pay for the registers that the rare ones need. */
+#define OUT_OF_LINE static __attribute__((noinline)) enum token_kind
+
+static inline uint8_t
+class_at(char c)
 {
 	return class_of[(unsigned char)c];
 }
@@ -117,7 +121,7 @@ error(struct lexer *lx, struct token *t, const char *message, const char *end)
 
 /* ---- comments ---- */
 
-static enum token_kind
+OUT_OF_LINE
 line_comment(struct lexer *lx, struct token *t)
 {
 	const char *p = t->start + 2;
@@ -127,7 +131,7 @@ line_comment(struct lexer *lx, struct token *t)
 	return token(lx, t, TOK_COMMENT, p);
 }
 
-static enum token_kind
+OUT_OF_LINE
 block_comment(struct lexer *lx, struct token *t)
 {
 	const char *p = t->start + 2;
@@ -193,7 +197,7 @@ lexer_string_goes_on(const char *p, const char *end)
 	bool line_end = false;
 
 	for (;;) {
-		while (p < end && (class(*p) & C_SPACE)) {
+		while (p < end && (class_at(*p) & C_SPACE)) {
 			line_end |= *p == '\n' || *p == '\r';
 			p++;
 		}
@@ -315,17 +319,17 @@ ident(struct lexer *lx, struct token *t)
 
 	if (lx->by_characters) {
 		p = t->start;
-		while (p < lx->end && (class(*p) & C_ID_CONT))
+		while (p < lx->end && (class_at(*p) & C_ID_CONT))
 			p = step(lx, p);
 	} else {
-		while (p < lx->end && (class(*p) & C_ID_CONT))
+		while (p < lx->end && (class_at(*p) & C_ID_CONT))
 			p++;
 	}
 	return token(lx, t, TOK_IDENT, p);
 }
 
 /* A letter that makes a literal when a quote follows at once. */
-static enum token_kind
+OUT_OF_LINE
 prefixed(struct lexer *lx, struct token *t)
 {
 	const char *p = t->start + 1;
@@ -352,7 +356,7 @@ prefixed(struct lexer *lx, struct token *t)
 static const char *
 digits(const struct lexer *lx, const char *p)
 {
-	while (p < lx->end && (class(*p) & C_DIGIT))
+	while (p < lx->end && (class_at(*p) & C_DIGIT))
 		p++;
 	return p;
 }
@@ -362,21 +366,21 @@ dollar(struct lexer *lx, struct token *t)
 {
 	const char *p = t->start + 1;
 
-	if (class(at(lx, p)) & C_DIGIT) {
+	if (class_at(at(lx, p)) & C_DIGIT) {
 		p = digits(lx, p);
-		if (class(at(lx, p)) & C_ID_START)
+		if (class_at(at(lx, p)) & C_ID_START)
 			return error(lx, t, "trailing junk after parameter", p + 1);
 		return token(lx, t, TOK_PARAM, p);
 	}
-	if (class(at(lx, p)) & C_ID_START)
-		while (p < lx->end && *p != '$' && (class(*p) & C_ID_CONT))
+	if (class_at(at(lx, p)) & C_ID_START)
+		while (p < lx->end && *p != '$' && (class_at(*p) & C_ID_CONT))
 			p = step(lx, p);
 	if (at(lx, p) == '$')
 		return dollar_string(lx, t, p + 1);
 	return token(lx, t, TOK_CHAR, t->start + 1);
 }
 
-static enum token_kind
+OUT_OF_LINE
 number(struct lexer *lx, struct token *t)
 {
 	static const char junk[] = "trailing junk after numeric literal";
@@ -393,12 +397,12 @@ number(struct lexer *lx, struct token *t)
 		exponent = p + 1;
 		if (at(lx, exponent) == '+' || at(lx, exponent) == '-')
 			exponent++;
-		if (!(class(at(lx, exponent)) & C_DIGIT))
+		if (!(class_at(at(lx, exponent)) & C_DIGIT))
 			return error(lx, t, junk, exponent);
 		p = digits(lx, exponent);
 		kind = TOK_FLOAT;
 	}
-	if (class(at(lx, p)) & C_ID_START)
+	if (class_at(at(lx, p)) & C_ID_START)
 		return error(lx, t, junk, p + 1);
 	return token(lx, t, kind, p);
 }
@@ -421,27 +425,33 @@ two_chars(const char *p)
 
 /* A comment's start ends an operator. And SQL wants `a=-1` to be two: + and - at its end
  * are cut off unless the rest holds a character that no standard operator has. */
-static enum token_kind
-operator(struct lexer *lx, struct token *t) {
-	const char *s = t->start, *p = s + 1; uint8_t seen = class(*s);
+OUT_OF_LINE
+operator_token(struct lexer *lx, struct token *t)
+{
+	const char *s = t->start, *p = s + 1;
+	uint8_t seen = class_at(*s);
 
-	if (!(class(at(lx, p)) & C_OP)) return token(
-	    lx, t, seen &C_SELF ? TOK_CHAR : TOK_OP, p);
-	while (p < lx->end && (class(*p) & C_OP)){
-	    if ((*p == '-' && at(lx, p + 1) == '-') ||
-		(*p == '/' && at(lx, p + 1) == '*')) break;
-	    seen |= class(*p++);}
-if (!(seen & C_OP_FREE)) while (p > s + 1 && (p[-1] == '+' || p[-1] == '-')) p--;
-if (p == s + 1)
-	return token(lx, t, class(*s) & C_SELF ? TOK_CHAR : TOK_OP, p);
-if (p == s + 2)
-	return token(lx, t, two_chars(s), p);
-if (p - s >= 64)
-	return error(lx, t, "operator too long", p);
-return token(lx, t, TOK_OP, p);
+	if (!(class_at(at(lx, p)) & C_OP))
+		return token(lx, t, seen & C_SELF ? TOK_CHAR : TOK_OP, p);
+	while (p < lx->end && (class_at(*p) & C_OP)) {
+		if ((*p == '-' && at(lx, p + 1) == '-') ||
+		    (*p == '/' && at(lx, p + 1) == '*'))
+			break;
+		seen |= class_at(*p++);
+	}
+	if (!(seen & C_OP_FREE))
+		while (p > s + 1 && (p[-1] == '+' || p[-1] == '-'))
+			p--;
+	if (p == s + 1)
+		return token(lx, t, class_at(*s) & C_SELF ? TOK_CHAR : TOK_OP, p);
+	if (p == s + 2)
+		return token(lx, t, two_chars(s), p);
+	if (p - s >= 64)
+		return error(lx, t, "operator too long", p);
+	return token(lx, t, TOK_OP, p);
 }
 
-static enum token_kind
+OUT_OF_LINE
 punctuation(struct lexer *lx, struct token *t)
 {
 	const char *p = t->start + 1;
@@ -457,7 +467,7 @@ punctuation(struct lexer *lx, struct token *t)
 	case '.':
 		if (next == '.')
 			return token(lx, t, TOK_DOT_DOT, p + 1);
-		if (class(next) & C_DIGIT)
+		if (class_at(next) & C_DIGIT)
 			return number(lx, t);
 		break;
 	case ':':
@@ -476,12 +486,12 @@ lexer_next(struct lexer *lx, struct token *t)
 	const char *p = lx->p;
 	uint8_t c;
 
-	while (p < lx->end && (class(*p) & C_SPACE))
+	while (p < lx->end && (class_at(*p) & C_SPACE))
 		p++;
 	t->start = p;
 	if (p == lx->end)
 		return token(lx, t, TOK_END, p);
-	c = class(*p);
+	c = class_at(*p);
 	if (c & C_ID_START)
 		return c & C_PREFIX ? prefixed(lx, t) : ident(lx, t);
 	if (c & C_DIGIT)
@@ -491,7 +501,7 @@ lexer_next(struct lexer *lx, struct token *t)
 			return line_comment(lx, t);
 		if (*p == '/' && at(lx, p + 1) == '*')
 			return block_comment(lx, t);
-		return operator(lx, t);
+		return operator_token(lx, t);
 	}
 	return punctuation(lx, t);
 }

@@ -151,7 +151,7 @@ fold8(uint64_t x)
  * pieces. */
 #define NAME_PIECE 64
 
-static void
+static inline __attribute__((always_inline)) void
 fold_into(const struct scan *s, uint8_t *to, const char *from, size_t len)
 {
 	size_t i = 0;
