@@ -274,7 +274,9 @@ databases = (
         return self.log_since(max(0, self.log_size() - n)) + self.sanitizer_reports()
 
     def sanitizer_reports(self):
-        out = ""
+        """What the sanitizers wrote into files of their own, and what UBSan wrote to the log."""
+        found = re.search(r"^.*runtime error: .*(?:\n +#.*)*", self.log_since(0) if os.path.exists(self.log) else "", re.M)
+        out = "\n--- log\n" + found.group(0) if found else ""
         for path in sorted(glob.glob(self.sanitizer + ".*")):
             with open(path, errors="replace") as f:
                 out += "\n--- %s\n%s" % (os.path.basename(path), f.read()[:8000])

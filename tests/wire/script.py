@@ -18,6 +18,7 @@ A script is a text file, one step a line. Sends are gathered and leave together 
   < until TYPES            reads and notes messages up to and including one of these types
   < n N                    reads N messages              < eof             the server closes
   < byte                   one byte (answer to SSLRequest and GSSENCRequest)
+  < error                  an error: its SQLSTATE alone is noted
   < gone                   the server closes, whatever it says before
   < none SECONDS           nothing arrives for so long   < notify          waits for a NotificationResponse
   send                     sends what was gathered       frag N            from here on, N bytes at a time
@@ -163,15 +164,17 @@ class Runner:
         self.out.append(line if self.name == "main" else "%s: %s" % (self.name, line))
 
     def note_messages(self, messages):
-        """Runs of ParameterStatus are sorted: their order is not part of the protocol."""
-        run = []
+        """ParameterStatus may come at any time: what counts is the last value of each, which is noted before ReadyForQuery
+        or at the end of this read, sorted."""
+        last = {}
         for kind, body in messages + [("", b"")]:
             if kind == "S":
-                run.append(self.format(kind, body))
+                last[body.split(b"\0")[0]] = self.format(kind, body)
                 continue
-            for line in [] if self.nostatus else sorted(run):
-                self.note(line)
-            run = []
+            if kind in ("Z", "") and not self.nostatus:
+                for line in sorted(last.values()):
+                    self.note(line)
+                last = {}
             if kind:
                 self.note(self.format(kind, body))
 
@@ -255,6 +258,9 @@ class Runner:
             self.note_messages([self.conn.read() for _ in range(int(tail))])
         elif word == "byte":
             self.note("byte %r" % self.conn.take(1))
+        elif word == "error":
+            kind, body = self.conn.read()
+            self.note(kind + " " + wire.fields_of(body).get("C", "") if kind == "E" else self.format(kind, body))
         elif word == "eof":
             got = []
             try:

@@ -261,6 +261,21 @@ all_finished(void)
 	return true;
 }
 
+static void
+show_server(struct server *s, void *arg)
+{
+	const struct actor *a = s->owner;
+
+	(void)arg;
+	print_message("    server %lu pid %u %s reading %d queued %u flags %d ended %d cancels %d "
+		      "boundary %d; owner %ld has it %d, timer %d, asked %lu rounds %d\n",
+	    (unsigned long)s->id, s->backend_pid, server_state_name(s->state),
+	    io_reading(&s->stream.io), stream_queued(&s->stream), s->stream.io.flags, s->ended,
+	    s->cancels, reader_at_boundary(&s->reader), a == NULL ? -1 : (long)(a - actors),
+	    a != NULL && a->server == s, a != NULL && timer_armed(&a->timer),
+	    a == NULL ? 0 : (unsigned long)a->asked_us, a == NULL ? 0 : a->rounds);
+}
+
 /* What the workers think, for whoever looks into a failure. */
 static void
 show(void *arg)
@@ -280,6 +295,7 @@ show(void *arg)
 		    p->n_waiting, p->n_asked, p->promised, p->lacks_place, p->site->n_places,
 		    p->site->n_expected, p->site->n_dialing, p->lane->connections,
 		    p->lane->worker[ps->index].waiting, p->lane->worker[ps->index].coming);
+		pool_each_server(p, show_server, ps);
 	}
 }
 
@@ -295,6 +311,7 @@ nobody_hangs(void)
 		if (asked != 0 && now > asked + 10000000) {
 			for (int w = 0; w < world.n; w++)
 				world_call(&world, w, show, world.pools[w]);
+			(void)test_pg_sql(&pg, "COPY (SELECT pid, usename, state, query, wait_event, clock_timestamp() - state_change FROM pg_stat_activity) TO '/tmp/P-activity'");
 			fail_msg("actor %d of worker %d hangs: %d connections, %d waiting", i,
 			    actors[i].worker, atomic_load(&world.backend->connections),
 			    atomic_load(&world.backend->waiting));
