@@ -526,9 +526,11 @@ scram_message(struct session *s, const struct read_msg *m)
 	stream_write(&s->stream, out.data, out.len);
 	msgbuf_fini(&out);
 	msgbuf_fini(&sasl);
-	l->has_keys = l->scram_first_done;
-	if (l->has_keys)
+	if (l->scram_first_done) {
+		l->has_keys = true;
 		succeed(s);
+		return;
+	}
 	l->scram_first_done = true;
 }
 

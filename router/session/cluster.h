@@ -36,7 +36,7 @@ struct cluster {
 	atomic_uint schema_gen;      /* counts replacements; 0: none yet */
 	_Atomic uint64_t schema_wanted; /* counts requests (DDL went through) */
 	_Atomic uint64_t schema_done;   /* the count that the schema is as new as */
-	char schema_version[40], schema_error[200]; /* the loader's own */
+	char schema_version[40], schema_error[400]; /* the loader's own */
 };
 
 struct snapshot {

@@ -274,10 +274,10 @@ on_signal(struct mail *m)
 	struct signal_mail *s = LIST_ENTRY(m, struct signal_mail, mail);
 	struct err e;
 
-	if (s->sig == SIGHUP)
-		(void)proc_reload(s->proc, &e);
-	else
+	if (s->sig != SIGHUP)
 		proc_shutdown(s->proc, s->sig == SIGTERM ? STOP_DRAIN : STOP_NOW);
+	else if (proc_reload(s->proc, &e) != RC_OK)
+		log_line(LOG_WARNING, "still on the configuration before", NULL);
 	free(s);
 }
 
@@ -551,6 +551,31 @@ free_worker(struct worker *w)
 	loop_destroy(w->loop);
 }
 
+static void
+end_pools_here(struct mail *m)
+{
+	pools_end(LIST_ENTRY(m, struct worker, drain)->pools);
+}
+
+/* Server connections are closed by their own workers; a second is plenty. */
+static void
+end_pools(struct proc *p)
+{
+	for (int i = 0; i < p->n_workers; i++) {
+		p->workers[i].drain.deliver = end_pools_here;
+		loop_post(p->workers[i].loop, &p->workers[i].drain);
+	}
+	for (int waited = 0; waited < 1000; waited++) {
+		bool ended = true;
+
+		for (int i = 0; i < p->n_workers; i++)
+			ended = ended && pools_ended(p->workers[i].pools);
+		if (ended)
+			return;
+		usleep(1000);
+	}
+}
+
 void
 proc_stop(struct proc *p)
 {
@@ -561,6 +586,7 @@ proc_stop(struct proc *p)
 	pthread_join(c->signals, NULL);
 	schema_loader_stop(p);
 	health_destroy(p->health);
+	end_pools(p);
 	for (int i = 0; i < p->n_workers; i++) {
 		loop_stop(p->workers[i].loop);
 		pthread_join(p->workers[i].thread, NULL);

@@ -381,11 +381,12 @@ one_packet(struct session *s)
 static void
 password_messages(struct session *s)
 {
-	struct client_login *l = s->login;
+	struct client_login *l;
 	struct read_msg m;
 	size_t len;
+	char *body;
 
-	while (s->state == SESSION_AUTH && l->wants_password && l->have >= 5) {
+	while (s->state == SESSION_AUTH && (l = s->login) != NULL && l->wants_password && l->have >= 5) {
 		const unsigned char *h = (const unsigned char *)l->in;
 
 		len = 1 + ((size_t)h[1] << 24 | (size_t)h[2] << 16 | (size_t)h[3] << 8 | h[4]);
@@ -395,12 +396,16 @@ password_messages(struct session *s)
 		}
 		if (l->have < len)
 			return;
-		m = (struct read_msg){.type = 'p', .body = {l->in + 5, len - 5}};
-		auth_message(s, &m);
-		if (s->state == SESSION_CLOSING || s->login == NULL)
-			return;
+		body = malloc(len);
+		if (body == NULL)
+			abort();
+		memcpy(body, l->in + 5, len - 5);
 		OPENSSL_cleanse(l->in, len);
 		drop_packet(l, len);
+		m = (struct read_msg){.type = 'p', .body = {body, len - 5}};
+		auth_message(s, &m); /* the login may be over after it */
+		OPENSSL_cleanse(body, len);
+		free(body);
 	}
 }
 
