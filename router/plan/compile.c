@@ -1,0 +1,727 @@
+/* A statement to its program: each table in it, wherever it occurs, adds what it demands; each function too. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "router/plan/plan_int.h"
+
+/* ---- refusals: the first counts ---- */
+
+void
+fail(struct compile *c, const char *sqlstate, const char *fmt, ...)
+{
+	char msg[sizeof c->err->msg];
+	va_list ap;
+
+	if (c->failed || c->plain)
+		return;
+	c->failed = true;
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof msg, fmt, ap);
+	va_end(ap);
+	err_set(c->err, sqlstate, BLAST_STMT, "%s", msg);
+}
+
+/* Belongs to the fail() just before it: a hint is there already where that was not the first. */
+void
+fail_hint(struct compile *c, const char *fmt, ...)
+{
+	char hint[sizeof c->err->hint];
+	va_list ap;
+
+	if (!c->failed || c->err->hint[0] != '\0')
+		return;
+	va_start(ap, fmt);
+	vsnprintf(hint, sizeof hint, fmt, ap);
+	va_end(ap);
+	err_hint(c->err, "%s", hint);
+}
+
+#define HINT_SHARD "Name the shard with SET weir.shard, or /* weir: shard=NAME */ in the statement."
+
+/* ---- shards ---- */
+
+static int
+default_shard(const struct compile *c)
+{
+	return c->plain ? 0 : c->map->default_shard;
+}
+
+void
+go_default(struct compile *c, const char *table)
+{
+	if (default_shard(c) >= 0) {
+		c->p->fixed = default_shard(c);
+		return;
+	}
+	if (table != NULL) {
+		fail(c, "42P01", "table \"%s\" is not in the shard map, and there is no default shard", table);
+		fail_hint(c, "Add it to the map's tables, or set default_shard. " HINT_SHARD);
+		return;
+	}
+	c->p->fixed = 0; /* one place for all, so that locks and the like meet there */
+}
+
+void
+hold(struct compile *c, const struct map_table *mt)
+{
+	c->p->sharded = true;
+	for (int i = 0; i < (c->map->n_shards + 63) / 64; i++)
+		c->p->shards[i] &= mt->shards[i];
+}
+
+int
+only_shard(const struct map_table *mt)
+{
+	struct shard_set s = {{0}};
+
+	/* the bitmap is as long as it must be */
+	for (int i = 0; i < MAP_SHARD_WORDS; i++) {
+		s.bits[i] = mt->shards[i];
+		if (shard_set_count(&s) > 1)
+			return SHARD_NONE;
+	}
+	return shard_set_first(&s);
+}
+
+static void
+add_pin(struct compile *c, struct pin *p)
+{
+	struct program *g = c->p;
+
+	if (g->n_pins % 8 == 0) {
+		struct pin **v = ARENA_NEW_N(c->arena, struct pin *, (size_t)g->n_pins + 8);
+
+		if (g->n_pins > 0)
+			memcpy(v, g->pins, (size_t)g->n_pins * sizeof *v);
+		g->pins = v;
+	}
+	g->pins[g->n_pins++] = p;
+}
+
+/* ---- tables ---- */
+
+/* The shortest hint that helps: which table lacks a key, and what the key is. */
+static bool
+good_key(struct compile *c, const struct rel_info *r)
+{
+	for (int i = 0; i < r->mt->n_key; i++)
+		if (key_type_differs(c->map, r, i)) {
+			fail(c, "0A000", "the key column \"%s\" of table \"%s\" has not the type or collation that the shard map says",
+			    r->mt->key[i], r->name);
+			fail_hint(c, "Correct the distribution's type in the map; weir check compares them.");
+			return false;
+		}
+	return true;
+}
+
+static void
+add_sharded(struct compile *c, const struct sql_rel *rel, const struct rel_info *r)
+{
+	hold(c, r->mt);
+	if (r->st != NULL && (r->st->kind == 'S' || r->st->kind == 'i' || r->st->kind == 'I')) {
+		fail(c, "0A000", "\"%s\" is there once on each shard", r->name);
+		fail_hint(c, HINT_SHARD);
+		return;
+	}
+	if (c->plain || c->failed || !good_key(c, r))
+		return;
+	/* the target of an INSERT is pinned by the rows */
+	if (rel->leaf != NULL)
+		add_pin(c, pin_of_table(c, rel, r->mt));
+}
+
+static void
+add_reference(struct compile *c, const struct rel_info *r, bool writes)
+{
+	hold(c, r->mt);
+	if (!writes || only_shard(r->mt) != SHARD_NONE)
+		return;
+	fail(c, "0A000", "writing to reference table \"%s\" needs all its shards", r->name);
+	fail_hint(c, "Run the statement once on each shard: SET weir.shard names one.");
+}
+
+static bool
+belongs_on_primary(const char *name)
+{
+	static const char *const names[] = {"pg_locks", "pg_prepared_xacts", "pg_replication_slots", "pg_cursors",
+	    "pg_prepared_statements", "pg_sequences"};
+
+	if (strncmp(name, "pg_stat_", 8) == 0 || strncmp(name, "pg_statio_", 10) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_view(struct compile *c, const struct rel_info *r, bool writes)
+{
+	bool around = c->written_view;
+	const struct sql_query *view = r->view;
+
+	if (view == NULL) {
+		fail(c, "0A000", "the definition of view \"%s\" cannot be read", r->name);
+		fail_hint(c, "Name its tables instead. " HINT_SHARD);
+		c->primary = true;
+		return;
+	}
+	c->written_view |= writes;
+	visit_query(c, view);
+	c->written_view = around;
+}
+
+static void
+add_table(struct compile *c, const struct sql_rel *rel, bool writes)
+{
+	const struct rel_info r = *rel_info(c, rel);
+
+	if (c->n_rels > RELS_MAX) {
+		fail(c, "54001", "too many tables in one statement");
+		return;
+	}
+	if (r.st != NULL && (r.st->unlogged || r.st->kind == 'S'))
+		c->primary = true;
+	if (c->written_view && (r.kind == TABLE_SHARDED || r.kind == TABLE_REFERENCE)) {
+		fail(c, "0A000", "writing through a view to table \"%s\", which stands on several shards", r.name);
+		fail_hint(c, "Write to the table itself.");
+		return;
+	}
+	switch (r.kind) {
+	case TABLE_SHARDED:
+		add_sharded(c, rel, &r);
+		break;
+	case TABLE_REFERENCE:
+		add_reference(c, &r, writes);
+		break;
+	case TABLE_LOCAL:
+		go_default(c, r.name);
+		break;
+	case TABLE_CATALOG:
+		c->primary |= belongs_on_primary(r.name);
+		break;
+	case TABLE_TEMP:
+		c->temp = c->primary = true;
+		break;
+	case TABLE_VIEW:
+		add_view(c, &r, writes);
+		break;
+	}
+}
+
+void
+add_created(struct compile *c, const struct sql_rel *rel, bool temp)
+{
+	const char *schema = rel->schema != NULL ? rel->schema : c->n_path > 0 ? c->path[0] : "public";
+
+	c->primary = true;
+	if (temp) {
+		c->temp = true;
+		return;
+	}
+	if (shard_map_table(c->map, schema, rel->name) != NULL) {
+		fail(c, "0A000", "table \"%s\" of the shard map cannot be made from a query", rel->name);
+		fail_hint(c, "CREATE TABLE it on all its shards first.");
+		return;
+	}
+	go_default(c, rel->name);
+}
+
+/* ---- functions and operators ---- */
+
+static void
+add_map_function(struct compile *c, const struct sql_call *call, const struct map_function *mf)
+{
+	struct pin *p;
+	const struct distribution *d;
+	int i = mf->argument - 1;
+
+	c->primary |= !mf->read_only;
+	c->p->sharded = true;
+	if (mf->distribution < 0 || c->plain)
+		return;
+	d = &c->map->distributions[mf->distribution];
+	p = ARENA_NEW(c->arena, struct pin);
+	p->kind = PIN_KEYS;
+	p->distribution = mf->distribution;
+	p->table = mf->name;
+	p->key = arena_printf(c->arena, "argument %d", mf->argument);
+	p->typmod[0] = -1;
+	if (d->n_types == 1 && i >= 0 && i < call->n_args && i < SQL_CALL_ARGS_MAX &&
+	    call->args[i].kind == EXPR_VALUE && compile_values(c, &call->args[i], 1, &p->sets[0])) {
+		add_pin(c, p);
+		return;
+	}
+	fail(c, "0A000", "the key of function \"%s\" is not a constant or parameter", call->name);
+	fail_hint(c, "Its argument %d says on which shard it runs. " HINT_SHARD, mf->argument);
+}
+
+static void
+add_call(struct compile *c, const struct sql_query *q, const struct sql_call *call)
+{
+	struct func_info f = func_info(c, call->schema, call->name, call->n_args, view_around(c, q));
+
+	if (f.mf != NULL) {
+		add_map_function(c, call, f.mf);
+		return;
+	}
+	c->primary |= f.primary || f.unknown;
+	if (c->plain || c->failed)
+		return;
+	if (f.tables) {
+		fail(c, "0A000", "function \"%s\" reads tables that Weir cannot see", call->name);
+		fail_hint(c, HINT_SHARD);
+	} else if (f.unknown) {
+		fail(c, "0A000", "function \"%s\" with %d arguments is not known", call->name, call->n_args);
+		fail_hint(c, "Name it in the map's functions. " HINT_SHARD);
+	} else if (f.user && f.volatility != SCHEMA_IMMUTABLE) {
+		fail(c, "0A000", "function \"%s\" may read or write tables on any shard", call->name);
+		fail_hint(c, "Name it in the map: functions = ( { name = \"%s\"; distribution = …; argument = …; } ), or "
+			     "reference = true where it may run anywhere.", call->name);
+	}
+}
+
+static void
+add_op(struct compile *c, const struct sql_op *op)
+{
+	struct schema_func f;
+
+	if (c->schema == NULL || (op->schema != NULL && strcmp(op->schema, "pg_catalog") == 0))
+		return;
+	f = schema_operator(c->schema, op->schema, op->name);
+	if (!f.found || f.volatility == SCHEMA_IMMUTABLE)
+		return;
+	c->primary |= f.volatility == SCHEMA_VOLATILE;
+	fail(c, "0A000", "an operator %s is not immutable and may read tables on any shard", op->name);
+	fail_hint(c, HINT_SHARD);
+}
+
+void
+visit_calls(struct compile *c, const struct sql_query *q)
+{
+	for (int i = 0; i < q->n_calls; i++)
+		add_call(c, q, &q->calls[i]);
+	for (int i = 0; i < q->n_ops; i++)
+		add_op(c, &q->ops[i]);
+}
+
+/* ---- rows that are stored ---- */
+
+/* Where a key column stands among the columns that are given. -1: it is not given; -2: not known. */
+static int
+position_of_key(const struct rel_info *r, const char *const *columns, int n, int width, const char *key)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(columns[i], key) == 0)
+			return i;
+	if (columns != NULL)
+		return -1;
+	if (r->st == NULL || r->st->n_columns == 0)
+		return -2;
+	i = schema_column(r->st, key);
+	return i < width ? i : -1;
+}
+
+static int
+typmod_of_key(struct compile *c, const struct rel_info *r, int key)
+{
+	enum key_type t = c->map->distributions[r->mt->distribution].types[key];
+	int i = r->st == NULL ? -1 : schema_column(r->st, r->mt->key[key]);
+
+	if (i >= 0)
+		return r->st->columns[i].typmod;
+	if (t == KEY_VARCHAR || t == KEY_NUMERIC || t == KEY_TIMESTAMP || t == KEY_TIMESTAMPTZ) {
+		fail(c, "0A000", "the column of key \"%s\" of table \"%s\" is not known", r->mt->key[key], r->name);
+		fail_hint(c, "Weir has not read the schema: a shard must be reachable.");
+	}
+	return -1;
+}
+
+static struct pin *
+stored_pin(struct compile *c, const struct rel_info *r)
+{
+	struct pin *p = ARENA_NEW(c->arena, struct pin);
+
+	p->kind = PIN_KEYS;
+	p->distribution = r->mt->distribution;
+	p->stored = true;
+	p->table = r->mt->name;
+	p->key = r->mt->key[0];
+	for (int k = 0; k < r->mt->n_key; k++)
+		p->typmod[k] = typmod_of_key(c, r, k);
+	return p;
+}
+
+static void
+fail_key(struct compile *c, const struct rel_info *r, int key, const char *what)
+{
+	fail(c, "0A000", "%s column \"%s\", the key of table \"%s\"", what, r->mt->key[key], r->name);
+	fail_hint(c, "The row's shard must follow from a constant or parameter for %s. " HINT_SHARD, r->mt->key[key]);
+}
+
+/* All positions, or a refusal. */
+static bool
+key_positions(struct compile *c, const struct rel_info *r, const char *const *columns, int n, int width, int *pos)
+{
+	for (int k = 0; k < r->mt->n_key; k++) {
+		pos[k] = position_of_key(r, columns, n, width, r->mt->key[k]);
+		if (pos[k] == -2) {
+			fail(c, "0A000", "INSERT without a list of columns into table \"%s\", whose columns are not known", r->name);
+			fail_hint(c, "Name the columns: INSERT INTO %s (%s, …).", r->name, r->mt->key[k]);
+			return false;
+		}
+		if (pos[k] < 0) {
+			fail_key(c, r, k, "INSERT gives no value to");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Several key columns: one pin a row. */
+static void
+rows_pin(struct compile *c, const struct rel_info *r, const struct sql_rows *rows, const int *pos)
+{
+	struct pin *all = stored_pin(c, r), *p;
+
+	all->kind = PIN_OR;
+	all->args = ARENA_NEW_N(c->arena, struct pin *, (size_t)rows->n_rows + 1);
+	for (int i = 0; i < rows->n_rows; i++) {
+		p = stored_pin(c, r);
+		for (int k = 0; k < r->mt->n_key; k++)
+			if (!compile_values(c, &rows->cells[i * rows->width + pos[k]], 1, &p->sets[k])) {
+				fail_key(c, r, k, "INSERT gives no plain value to");
+				return;
+			}
+		all->args[all->n++] = p;
+	}
+	add_pin(c, all);
+}
+
+static void
+insert_rows(struct compile *c, const struct rel_info *r, const struct sql_rows *rows)
+{
+	struct sql_expr *cells;
+	struct pin *p;
+	int pos[MAP_KEY_COLUMNS_MAX];
+
+	if (rows->n_rows == 0 || !key_positions(c, r, rows->columns, rows->n_columns, rows->width, pos))
+		return;
+	/* more columns than values: the server says so, and must not be guessed for */
+	for (int k = 0; k < r->mt->n_key; k++)
+		if (pos[k] >= rows->width) {
+			fail_key(c, r, k, "INSERT gives no value to");
+			return;
+		}
+	if (r->mt->n_key > 1) {
+		rows_pin(c, r, rows, pos);
+		return;
+	}
+	p = stored_pin(c, r);
+	cells = ARENA_NEW_N(&c->scratch, struct sql_expr, (size_t)rows->n_rows);
+	for (int i = 0; i < rows->n_rows; i++)
+		cells[i] = rows->cells[i * rows->width + pos[0]];
+	if (compile_values(c, cells, rows->n_rows, &p->sets[0]))
+		add_pin(c, p);
+	else
+		fail_key(c, r, 0, "INSERT gives no plain value to");
+}
+
+/* Its output is a constant or parameter in each branch, so that it takes the type of the column it is stored in. */
+static bool
+is_direct(struct compile *c, const struct sql_query *q, int pos)
+{
+	const struct sql_expr *e;
+	struct col col;
+
+	if (q->kind == Q_SETOP)
+		return is_direct(c, q->left, pos) && is_direct(c, q->right, pos);
+	if (q->kind == Q_VALUES)
+		return pos < q->values.width;
+	return output_by_pos(c, q, pos, &e, &col) && e != NULL && e->kind == EXPR_VALUE;
+}
+
+static void
+insert_select(struct compile *c, const struct rel_info *r, const struct sql_query *q)
+{
+	const struct distribution *d = &c->map->distributions[r->mt->distribution];
+	struct pin *p = stored_pin(c, r);
+	int pos[MAP_KEY_COLUMNS_MAX];
+
+	if (!key_positions(c, r, q->columns, q->n_columns, 1 << 20, pos))
+		return;
+	for (int k = 0; k < r->mt->n_key; k++) {
+		const struct value_set *v = NULL;
+
+		if (is_direct(c, q->source, pos[k]) || output_family(c, q->source, pos[k]) == key_family(d->types[k]))
+			v = output_values(c, q->source, pos[k]);
+		if (v == NULL) {
+			fail_key(c, r, k, "INSERT … SELECT gives rows of several shards to");
+			return;
+		}
+		p->sets[k] = *v;
+	}
+	add_pin(c, p);
+}
+
+/* The key is assigned its own value, which may be written in three ways. */
+static bool
+keeps_key(struct compile *c, const struct sql_query *q, const struct rel_info *r, const struct sql_expr *e, const char *key)
+{
+	struct col col;
+	const char *real;
+
+	if (e->kind != EXPR_COL || e->cast != NULL || strcmp(e->col, key) != 0)
+		return false;
+	if (q->kind == Q_INSERT) {
+		if (e->rel != NULL && strcmp(e->rel, "excluded") == 0)
+			return r->mt->n_key == 1 || q->n_conflict_cols >= 0;
+		return e->rel == NULL || strcmp(e->rel, q->target->alias) == 0;
+	}
+	if (!resolve_col(c, q, NULL, e, &col) || col.rel != q->target)
+		return false;
+	real = real_name(c, col.rel, col.name);
+	return real != NULL && strcmp(real, key) == 0;
+}
+
+static void
+check_sets(struct compile *c, const struct sql_query *q, const struct rel_info *r)
+{
+	for (int i = 0; i < q->n_sets; i++)
+		for (int k = 0; k < r->mt->n_key; k++) {
+			const struct sql_assign *s = &q->sets[i];
+			struct pin *p;
+
+			if (strcmp(s->col, r->mt->key[k]) != 0 || keeps_key(c, q, r, &s->expr, r->mt->key[k]))
+				continue;
+			/* to a value that turns out to be on the same shard; else the statement needs two */
+			p = stored_pin(c, r);
+			if (r->mt->n_key == 1 && compile_values(c, &s->expr, 1, &p->sets[0])) {
+				add_pin(c, p);
+				continue;
+			}
+			fail(c, "0A000", "UPDATE of column \"%s\", the key of table \"%s\"", r->mt->key[k], r->name);
+			fail_hint(c, "A row cannot move to another shard yet: DELETE and INSERT it.");
+		}
+}
+
+static void
+check_conflict(struct compile *c, const struct sql_query *q, const struct rel_info *r)
+{
+	if (q->conflict == CONFLICT_NONE || q->n_conflict_cols < 0)
+		return;
+	for (int k = 0; k < r->mt->n_key; k++) {
+		bool found = false;
+
+		for (int i = 0; i < q->n_conflict_cols; i++)
+			found |= strcmp(q->conflict_cols[i], r->mt->key[k]) == 0;
+		if (found)
+			continue;
+		fail(c, "0A000", "ON CONFLICT without column \"%s\", the key of table \"%s\"", r->mt->key[k], r->name);
+		fail_hint(c, "Rows are unique over all shards only by columns that hold the key.");
+	}
+}
+
+static void
+merge_insert(struct compile *c, const struct sql_query *q, const struct rel_info *r, const struct sql_rows *rows)
+{
+	const struct distribution *d = &c->map->distributions[r->mt->distribution];
+	struct pin *p = stored_pin(c, r);
+	int pos[MAP_KEY_COLUMNS_MAX];
+
+	if (!key_positions(c, r, rows->columns, rows->n_columns, rows->width, pos))
+		return;
+	for (int k = 0; k < r->mt->n_key; k++) {
+		const struct sql_expr *e = pos[k] < rows->width ? &rows->cells[pos[k]] : NULL;
+		const struct value_set *v = NULL;
+		struct col col;
+
+		if (e != NULL && e->kind == EXPR_VALUE && compile_values(c, e, 1, &p->sets[k]))
+			continue;
+		if (e != NULL && e->kind == EXPR_COL && e->cast == NULL && resolve_col(c, q, NULL, e, &col) &&
+		    col_family(c, col) == key_family(d->types[k]))
+			v = column_values(c, q, e, false);
+		if (v == NULL) {
+			fail_key(c, r, k, "MERGE inserts rows of several shards by");
+			return;
+		}
+		p->sets[k] = *v;
+	}
+	add_pin(c, p);
+}
+
+/* What a data-modifying level does to its target, beside reading it. */
+static void
+add_write(struct compile *c, const struct sql_query *q)
+{
+	const struct rel_info r = *rel_info(c, q->target);
+
+	c->primary = true;
+	if (r.kind != TABLE_SHARDED || c->plain || c->failed || !good_key(c, &r))
+		return;
+	if (q->kind == Q_INSERT) {
+		if (q->default_values)
+			fail_key(c, &r, 0, "INSERT gives no value to");
+		else if (q->source != NULL)
+			insert_select(c, &r, q);
+		else
+			insert_rows(c, &r, &q->values);
+		check_conflict(c, q, &r);
+	}
+	for (int i = 0; i < q->n_merge_rows; i++)
+		merge_insert(c, q, &r, &q->merge_rows[i]);
+	check_sets(c, q, &r);
+}
+
+/* ---- levels ---- */
+
+static void
+visit_from(struct compile *c, const struct sql_query *q, const struct sql_from *f)
+{
+	if (f->rel == NULL) {
+		visit_from(c, q, f->left);
+		visit_from(c, q, f->right);
+	} else if (f->rel->kind == REL_TABLE) {
+		add_table(c, f->rel, f->rel == q->target);
+	} else if (f->rel->kind == REL_QUERY) {
+		visit_query(c, f->rel->query);
+	}
+}
+
+void
+visit_query(struct compile *c, const struct sql_query *q)
+{
+	if (q == NULL)
+		return;
+	for (int i = 0; i < q->n_ctes; i++)
+		visit_query(c, q->ctes[i]->query);
+	for (int i = 0; i < q->n_from; i++)
+		visit_from(c, q, q->from[i]);
+	if (q->into) {
+		add_created(c, q->target, c->p->writes);
+	} else if (q->target != NULL) {
+		if (q->target->leaf == NULL)
+			add_table(c, q->target, true);
+		add_write(c, q);
+	}
+	for (int i = 0; i < q->n_subs; i++)
+		visit_query(c, q->subs[i]);
+	visit_query(c, q->left);
+	visit_query(c, q->right);
+	visit_query(c, q->source);
+	visit_calls(c, q);
+}
+
+/* A statement without tables that does something belongs to one place: two sessions that lock the same number must meet. */
+void
+compile_query(struct compile *c, const struct sql_stmt *st)
+{
+	c->p->writes = st->temp_object; /* SELECT INTO TEMP */
+	visit_query(c, st->query);
+	if (c->primary && !c->p->sharded && !c->temp && c->p->fixed == SHARD_NONE && c->p->n_pins == 0)
+		go_default(c, NULL);
+	c->p->read_only = st->kind == STMT_SELECT && !st->locks_rows && !st->modifies && !c->primary;
+}
+
+/* ---- programs ---- */
+
+static void
+hints(struct compile *c, const struct sql_stmts *all, const struct sql_stmt *st)
+{
+	int shard;
+
+	if (all->weir_replica && st->kind == STMT_SELECT && !st->locks_rows && !st->modifies && !c->temp)
+		c->p->read_only = true;
+	if (all->weir_primary)
+		c->p->read_only = false;
+	if (all->weir_shard == NULL)
+		return;
+	shard = shard_map_shard(c->map, all->weir_shard);
+	if (shard < 0) {
+		c->failed = true;
+		err_set(c->err, "22023", BLAST_STMT, "there is no shard \"%s\"", all->weir_shard);
+		return;
+	}
+	c->failed = false;
+	c->p->kind = PROGRAM_QUERY;
+	c->p->n_pins = 0;
+	c->p->fixed = shard;
+	c->p->uses_params = false;
+	memset(c->p->shards, 0xff, sizeof c->p->shards);
+}
+
+static void
+compile_kind(struct compile *c, const struct sql_stmts *all, const struct sql_stmt *st)
+{
+	if (st->kind == STMT_UNREADABLE) {
+		if (c->plain)
+			return;
+		c->failed = true;
+		*c->err = all->err;
+		if (c->err->hint[0] == '\0')
+			err_hint(c->err, "Weir reads PostgreSQL 15's grammar. " HINT_SHARD);
+		return;
+	}
+	if (st->kind <= STMT_MERGE)
+		compile_query(c, st);
+	else
+		compile_utility(c, st);
+}
+
+static void
+program_key(struct program *p, const struct plan_ctx *ctx)
+{
+	p->map = ctx->map;
+	p->epoch = ctx->map->epoch;
+	p->schema = ctx->schema;
+	p->search_path = arena_strdup(&p->arena, ctx->search_path == NULL ? "" : ctx->search_path);
+	p->user = arena_strdup(&p->arena, ctx->user == NULL ? "" : ctx->user);
+}
+
+struct program *
+compile_stmt(const struct sql_stmts *all, const struct sql_stmt *st, const struct plan_ctx *ctx)
+{
+	struct program *p = calloc(1, sizeof *p);
+	struct sql_stmts *views[VIEWS_MAX];
+	struct compile c = {.ctx = ctx, .map = ctx->map, .schema = ctx->schema, .p = p, .views = views,
+	    .budget = FACTS_BUDGET};
+
+	if (p == NULL)
+		abort();
+	arena_init(&p->arena);
+	arena_init(&c.scratch);
+	c.arena = &p->arena;
+	c.err = &p->err;
+	c.plain = shard_map_plain(ctx->map);
+	program_key(p, ctx);
+	p->kind = PROGRAM_QUERY;
+	p->fixed = SHARD_NONE;
+	memset(p->shards, 0xff, sizeof p->shards);
+	names_init(&c);
+	compile_kind(&c, all, st);
+	hints(&c, all, st);
+	if (c.failed)
+		p->kind = PROGRAM_ERROR;
+	if (c.plain) {
+		p->kind = PROGRAM_QUERY;
+		p->n_pins = 0;
+		p->fixed = 0;
+		p->uses_params = false;
+	}
+	for (int i = 0; i < c.n_views; i++)
+		sql_stmts_free(c.views[i]);
+	arena_reset(&c.scratch);
+	return p;
+}
+
+void
+program_free(struct program *p)
+{
+	if (p == NULL)
+		return;
+	arena_reset(&p->arena);
+	free(p);
+}
