@@ -1,9 +1,12 @@
 /* What is known of one database server, and its circuit breaker:
  *
- *   CLOSED --breaker_failures in a row--> OPEN --breaker_open_us later, one trial--> HALF_OPEN
- *   any --something worked--> CLOSED      HALF_OPEN --the trial failed--> OPEN
+ *   CLOSED --breaker_failures in a row--> OPEN
+ *   OPEN --breaker_open_us later, one trial--> HALF_OPEN
+ *   HALF_OPEN --the trial failed--> OPEN
+ *   any --something worked--> CLOSED
  *
- * In HALF_OPEN breaker_until_us says when another trial may begin, should the first never report. */
+ * In HALF_OPEN breaker_until_us says when another trial may begin, should the first
+ * never report. */
 #include "pool/backend.h"
 
 #include <stdio.h>
@@ -41,9 +44,11 @@ copy(const char *s)
 }
 
 /* Every text of a target, so that copying, freeing and comparing cannot differ. */
-#define TARGET_TEXTS(X)                                                                  \
-	X(host) X(hostaddr) X(port) X(dbname) X(user) X(password) X(sslmode) X(sslrootcert)  \
-	X(sslcert) X(sslkey) X(options) X(probe_user) X(probe_password)
+#define TARGET_TEXTS(X)                                                            \
+	X(host)                                                                    \
+	X(hostaddr)                                                                \
+	X(port) X(dbname) X(user) X(password) X(sslmode) X(sslrootcert) X(sslcert) \
+	    X(sslkey) X(options) X(probe_user) X(probe_password)
 
 static void
 target_copy(struct backend_target *to, const struct backend_target *from)
@@ -140,11 +145,11 @@ backend_unref(struct backend *b)
 }
 
 bool
-backend_same(const struct backend *b, const char *database, const char *shard, int position,
-    const struct backend_target *target)
+backend_same(const struct backend *b, const char *database, const char *shard,
+    int position, const struct backend_target *target)
 {
 	return b->position == position && strcmp(b->database, database) == 0 &&
-	    strcmp(b->shard, shard) == 0 && target_same(&b->target, target);
+	       strcmp(b->shard, shard) == 0 && target_same(&b->target, target);
 }
 
 int
@@ -170,7 +175,8 @@ enum rc
 backend_tls(struct backend *b, enum sslmode *mode, SSL_CTX **ctx, struct err *e)
 {
 	const struct backend_target *t = &b->target;
-	struct tls_client_conf conf = {.ca = t->sslrootcert, .cert = t->sslcert, .key = t->sslkey};
+	struct tls_client_conf conf = {
+	    .ca = t->sslrootcert, .cert = t->sslcert, .key = t->sslkey};
 	enum rc rc = RC_OK;
 
 	*ctx = NULL;
@@ -249,7 +255,9 @@ backend_failed(struct backend *b, const struct err *e, uint64_t now_us)
 	backend_note(b, e);
 	if (!trial && failures < atomic_load(&b->limits.breaker_failures))
 		return;
-	atomic_store(&b->breaker_until_us, now_us + atomic_load(&b->limits.breaker_open_us));
+	atomic_store(
+	    &b->breaker_until_us, now_us + atomic_load(&b->limits.breaker_open_us));
+	atomic_store(&b->opened_us, now_us);
 	atomic_store(&b->breaker, BREAKER_OPEN);
 }
 
@@ -267,7 +275,7 @@ bool
 backend_would_be_usable(const struct backend *b, uint64_t now_us)
 {
 	return atomic_load(&b->breaker) == BREAKER_CLOSED ||
-	    now_us >= atomic_load(&b->breaker_until_us);
+	       now_us >= atomic_load(&b->breaker_until_us);
 }
 
 bool

@@ -1,6 +1,8 @@
-/* pool/backend.h: one database server of one shard, as the whole process sees it: where it is, whether it is well, how many connections it
- * may have. Shared by all workers; kept over a reload when nothing of it changed.
- * Thread:  any. Fields marked (const) never change after creation; the others are atomics or under `lock`.
+/* pool/backend.h: one database server of one shard, as the whole process sees it:
+ * where it is, whether it is well, how many connections it may have. Shared by all
+ * workers; kept over a reload when nothing of it changed.
+ * Thread:  any. Fields marked (const) never change after creation; the others are
+ *          atomics or under `lock`.
  * Memory:  reference-counted. */
 #ifndef WEIR_POOL_BACKEND_H
 #define WEIR_POOL_BACKEND_H
@@ -18,29 +20,35 @@
 
 enum backend_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_REPLICA };
 
-/* Circuit breaker, fed by probes and by passive errors (connection refused, reset, login failed with class 57/08/53). */
+/* Circuit breaker, fed by probes and by passive errors (connection refused, reset, login
+ * failed with class 57/08/53). */
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 
-/* How to reach it; texts are owned by the backend. From the config's conninfo (parsed by libpq there). */
+/* How to reach it; texts are owned by the backend. From the config's conninfo (parsed by
+ * libpq there). */
 struct backend_target {
-	const char *host;        /* name, address, or a directory (unix socket) */
-	const char *hostaddr;    /* or NULL */
+	const char *host;     /* name, address, or a directory (unix socket) */
+	const char *hostaddr; /* or NULL */
 	const char *port;
 	const char *dbname;
-	const char *user;        /* NULL: the client's */
-	const char *password;    /* NULL: the client's credential */
-	const char *sslmode;     /* disable | prefer | require | verify-ca | verify-full */
+	const char *user;     /* NULL: the client's */
+	const char *password; /* NULL: the client's credential */
+	const char *sslmode;  /* disable | prefer | require | verify-ca | verify-full */
 	const char *sslrootcert, *sslcert, *sslkey;
-	const char *options;     /* or NULL */
-	const char *probe_user, *probe_password; /* for the probes; NULL: user/password, else no probing by login */
+	const char *options;                     /* or NULL */
+	const char *probe_user, *probe_password; /* for the probes; NULL: user/password,
+						    else no probing by login */
 };
 
-/* The limits of one backend; replaced by a reload, so all are atomics. Times in microseconds. */
+/* The limits of one backend; replaced by a reload, so all are atomics. Times in
+ * microseconds. */
 struct backend_limits {
 	atomic_int pool_size, min_pool_size, reserve_pool_size;
-	_Atomic uint64_t reserve_pool_timeout_us, server_lifetime_us, server_idle_timeout_us,
-	    server_connect_timeout_us, server_login_retry_us, query_wait_timeout_us;
-	_Atomic uint64_t max_replica_lag_us, probe_interval_us, probe_timeout_us, breaker_open_us;
+	_Atomic uint64_t reserve_pool_timeout_us, server_lifetime_us,
+	    server_idle_timeout_us, server_connect_timeout_us, server_login_retry_us,
+	    query_wait_timeout_us;
+	_Atomic uint64_t max_replica_lag_us, probe_interval_us, probe_timeout_us,
+	    breaker_open_us;
 	atomic_int breaker_failures;
 	_Atomic uint64_t server_check_delay_us;
 	atomic_bool server_round_robin;
@@ -48,53 +56,67 @@ struct backend_limits {
 
 struct backend {
 	atomic_int refs;
-	const char *database, *shard;  /* (const) names in Weir */
-	char label[160];               /* (const) "shop/s1/0": database, shard, position (0 the configured primary) */
-	int position;                  /* (const) */
-	int weight;                    /* (const) for the weighted policy */
-	struct backend_target target;  /* (const) */
+	const char *database, *shard; /* (const) names in Weir */
+	/* (const) "shop/s1/0": database, shard, position (0: the configured primary) */
+	char label[160];
+	int position;                 /* (const) */
+	int weight;                   /* (const) for the weighted policy */
+	struct backend_target target; /* (const) */
 	struct backend_limits limits;
 
 	/* ---- budget: exact over the whole process ---- */
-	atomic_int connections;        /* open or being opened, never above pool_size + reserve in use */
-	atomic_int waiting;            /* waiters in all workers; the only thing that a release must look at */
+	/* Open or being opened; never above pool_size and the reserve in use. */
+	atomic_int connections;
+	/* Waiters in all workers: the only thing that a release must look at. */
+	atomic_int waiting;
 	struct {
-		_Alignas(64) _Atomic uint64_t oldest_wait_us; /* of waiters that lack a place; monotonic; 0: none */
-		atomic_int active, idle;                      /* that worker's connections; for choice and SHOW */
-		atomic_int coming;                            /* places on their way to it by mail */
+		/* Of waiters that lack a place; monotonic; 0: none. */
+		_Alignas(64) _Atomic uint64_t oldest_wait_us;
+		/* That worker's connections; for choice and SHOW. */
+		atomic_int active, idle;
+		atomic_int coming; /* places on their way to it by mail */
 	} worker[WORKERS_MAX];
-	atomic_bool paused, disabled;  /* admin: PAUSE, DISABLE of its database */
-	atomic_bool retired;           /* no longer configured: connections are closed when they come to rest */
+	atomic_bool paused, disabled; /* admin: PAUSE, DISABLE of its database */
+	/* No longer configured: connections are closed when they come to rest. */
+	atomic_bool retired;
 
 	/* ---- health: written by the prober and by passive errors ---- */
-	atomic_int role;               /* enum backend_role, as last probed */
-	atomic_int breaker;            /* enum breaker_state */
+	atomic_int role;    /* enum backend_role, as last probed */
+	atomic_int breaker; /* enum breaker_state */
 	_Atomic uint64_t breaker_until_us;
-	atomic_int failures;           /* in a row */
-	_Atomic uint64_t probed_us;    /* when the last successful probe was sent (monotonic); 0: never */
-	_Atomic uint64_t lsn;          /* primary: flush/write position; replica: replayed position, at that probe */
+	/* When the breaker opened last: what rested then is checked before it is lent. */
+	_Atomic uint64_t opened_us;
+	atomic_int failures; /* in a row */
+	/* When the last successful probe was sent (monotonic); 0: never. */
+	_Atomic uint64_t probed_us;
+	/* At that probe. Primary: where the next record goes; replica: what is replayed.
+	 */
+	_Atomic uint64_t lsn;
 	_Atomic uint32_t timeline;
-	_Atomic uint64_t lag_us;       /* replica: time behind; 0 when it has replayed all it received and is connected */
-	_Atomic uint64_t latency_us;   /* of the probe, smoothed */
+	/* Replica: time behind; 0 when it is connected and has replayed all it received.
+	 */
+	_Atomic uint64_t lag_us;
+	_Atomic uint64_t latency_us;     /* of the probe, smoothed */
 	_Atomic uint64_t hurry_until_us; /* health_hurry() */
 	pthread_mutex_t lock;
-	char last_error[200];          /* under lock */
-	uint64_t last_error_us;        /* wall clock, under lock */
-	char *check_query;             /* under lock; NULL: an empty query */
-	SSL_CTX *tls;                  /* under lock; made at first use */
-	struct list lanes;             /* under lock; the pool's: one for each login, see pool_impl.h */
+	char last_error[200];   /* under lock */
+	uint64_t last_error_us; /* wall clock, under lock */
+	char *check_query;      /* under lock; NULL: an empty query */
+	SSL_CTX *tls;           /* under lock; made at first use */
+	struct list lanes;      /* under lock; of each login, see pool_impl.h */
 
 	/* ---- totals for SHOW and metrics ---- */
 	_Atomic uint64_t n_connects, n_connect_failures, n_evictions, n_moves;
 };
 
 /* Limits have the settings' defaults; role is unknown. */
-struct backend *backend_create(const char *database, const char *shard, int position, int weight,
-    const struct backend_target *);
+struct backend *backend_create(const char *database, const char *shard, int position,
+    int weight, const struct backend_target *);
 void backend_ref(struct backend *);
 void backend_unref(struct backend *);
 /* Same place and credentials: a reload keeps the old one. */
-bool backend_same(const struct backend *, const char *database, const char *shard, int position, const struct backend_target *);
+bool backend_same(const struct backend *, const char *database, const char *shard,
+    int position, const struct backend_target *);
 
 /* How many workers there are (WORKERS_MAX until it is said); before any of them runs. */
 void backend_set_workers(int n);
@@ -104,8 +126,10 @@ int backend_active(const struct backend *);
 /* NULL or "": an empty query. */
 void backend_set_check_query(struct backend *, const char *sql);
 /* How to secure a connection to it; *ctx belongs to the backend, NULL: never with TLS. */
-enum rc backend_tls(struct backend *, enum sslmode *, SSL_CTX **ctx, struct err *) WARN_UNUSED;
-/* Can its role be asked for (is there a login for probes)? Else it is what its position says. */
+enum rc backend_tls(
+    struct backend *, enum sslmode *, SSL_CTX **ctx, struct err *) WARN_UNUSED;
+/* Can its role be asked for (is there a login for probes)? Else it is what its position
+ * says. */
 bool backend_can_probe(const struct backend *);
 /* The role as probed, or assumed where it cannot be: position 0 is the primary. */
 enum backend_role backend_role(const struct backend *);
@@ -117,8 +141,8 @@ void backend_worked(struct backend *);
 void backend_note(struct backend *, const struct err *);
 /* Copies the last error's text; returns its wall-clock time, 0 when there was none. */
 uint64_t backend_last_error(struct backend *, char *buf, size_t size);
-/* May a new connection or a read be sent there now? (Half-open lets one trial through, and another one when that has
- * told nothing for breaker_open_us.) */
+/* May a new connection or a read be sent there now? (Half-open lets one trial through,
+ * and another one when that has told nothing for breaker_open_us.) */
 bool backend_usable(struct backend *, uint64_t now_us);
 /* The same, without taking the trial. */
 bool backend_would_be_usable(const struct backend *, uint64_t now_us);

@@ -34,7 +34,8 @@ budget_neediest(const struct backend *b, int n_workers, int skip, uint64_t *sinc
 	for (int i = 0; i < n_workers; i++) {
 		uint64_t since = atomic_load(&b->worker[i].oldest_wait_us);
 
-		if (i != skip && since != 0 && since < *since_us && atomic_load(&b->worker[i].coming) == 0) {
+		if (i != skip && since != 0 && since < *since_us &&
+		    atomic_load(&b->worker[i].coming) == 0) {
 			*since_us = since;
 			who = i;
 		}
@@ -53,8 +54,8 @@ give_to(struct site *s, int who)
 	site_want_serve(s);
 }
 
-/* A place above pool_size (the reserve's, or of a limit that was lowered) is not passed on: who has waited long enough
- * for the reserve takes it anew. */
+/* A place above pool_size (the reserve's, or of a limit that was lowered) is not passed
+ * on: who has waited long enough for the reserve takes it anew. */
 void
 place_free(struct site *s, int heir)
 {
@@ -79,7 +80,8 @@ place_free(struct site *s, int heir)
 		give_to(s, who);
 }
 
-/* Who waits because its login has all the connections it may have does not lack a place, so nobody else would tell it. */
+/* Who waits because its login has all the connections it may have does not lack a place,
+ * so nobody else would tell it. */
 void
 place_left(struct pool *p, int heir)
 {

@@ -1,11 +1,12 @@
-/* Which backend of a shard: pure functions of what the prober published. Each field is read once, so a probe that comes
- * in between changes the next choice, not this one. */
+/* Which backend of a shard: pure functions of what the prober published. Each field is
+ * read once, so a probe that comes in between changes the next choice, not this one. */
 #include "pool/health.h"
 
 /* ---- the primary ---- */
 
-/* Two that claim it: the one promoted last, which has the higher timeline; else the one of the lower position. So two
- * choosers never choose differently for long, and an old primary that comes back is not written to. */
+/* Two that claim it: the one promoted last, which has the higher timeline; else the one
+ * of the lower position. So two choosers never choose differently for long, and an old
+ * primary that comes back is not written to. */
 static bool
 is_better_primary(const struct backend *a, const struct backend *b)
 {
@@ -31,7 +32,8 @@ choose_primary(struct backend *const *backends, int n)
 
 /* ---- replicas ---- */
 
-/* The position that a replica must have replayed; UINT64_MAX: not known yet, so none will do. */
+/* The position that a replica must have replayed; UINT64_MAX: not known yet, so none will
+ * do. */
 static uint64_t
 needed_lsn(const struct backend *primary, const struct read_token *t)
 {
@@ -41,7 +43,8 @@ needed_lsn(const struct backend *primary, const struct read_token *t)
 		return t->lsn;
 	if (primary == NULL)
 		return UINT64_MAX;
-	/* The prober stores the time after the position, so the position is of that probe or a later one. */
+	/* The prober stores the time after the position, so the position is of that probe
+	 * or a later one. */
 	probed = atomic_load(&primary->probed_us);
 	if (probed <= t->written_us)
 		return UINT64_MAX;
@@ -49,8 +52,8 @@ needed_lsn(const struct backend *primary, const struct read_token *t)
 	return lsn > t->lsn ? lsn : t->lsn;
 }
 
-/* A promotion may have thrown away what was written on the old timeline: then nothing can be shown, and the primary
- * has to be read. */
+/* A promotion may have thrown away what was written on the old timeline: then nothing can
+ * be shown, and the primary has to be read. */
 static bool
 is_past(const struct backend *b, const struct read_token *t, uint64_t lsn)
 {
@@ -66,7 +69,7 @@ static bool
 is_well(const struct backend *b, uint64_t now_us)
 {
 	return atomic_load(&b->breaker) == BREAKER_CLOSED ||
-	    (!backend_can_probe(b) && backend_would_be_usable(b, now_us));
+	       (!backend_can_probe(b) && backend_would_be_usable(b, now_us));
 }
 
 static bool
@@ -75,12 +78,13 @@ is_eligible(const struct backend *b, uint64_t now_us)
 	uint64_t most = atomic_load(&b->limits.max_replica_lag_us);
 
 	return backend_role(b) == ROLE_REPLICA && !atomic_load(&b->disabled) &&
-	    !atomic_load(&b->retired) && is_well(b, now_us) &&
-	    (most == 0 || atomic_load(&b->lag_us) <= most);
+	       !atomic_load(&b->retired) && is_well(b, now_us) &&
+	       (most == 0 || atomic_load(&b->lag_us) <= most);
 }
 
 static bool
-may_read(const struct backend *b, const struct read_token *t, uint64_t lsn, uint64_t now_us)
+may_read(
+    const struct backend *b, const struct read_token *t, uint64_t lsn, uint64_t now_us)
 {
 	return is_eligible(b, now_us) && (t == NULL || is_past(b, t, lsn));
 }
@@ -93,7 +97,8 @@ weight_of(const struct backend *b, enum replica_policy policy)
 	return b->weight > 0 ? (unsigned)b->weight : 0;
 }
 
-/* Least connections in use; among equals one by chance, else the first would get all reads of a quiet system. */
+/* Least connections in use; among equals one by chance, else the first would get all
+ * reads of a quiet system. */
 static struct backend *
 least_used(struct backend *const *set, int n, uint64_t rnd)
 {

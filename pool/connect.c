@@ -1,5 +1,6 @@
-/* What the dialer does for a pool: opening connections, and cancel requests. Everything that a job needs is copied into
- * it, since the pool's credential may change while it runs; the server of a cancel request lives until it is done. */
+/* What the dialer does for a pool: opening connections, and cancel requests. Everything
+ * that a job needs is copied into it, since the pool's credential may change while it
+ * runs; the server of a cancel request lives until it is done. */
 #include "pool/pool_impl.h"
 
 #include <stdlib.h>
@@ -25,8 +26,8 @@ struct pool_job {
 };
 
 static void
-job_prepare(
-    struct pool_job *j, struct pool *p, void (*run)(struct job *), void (*done)(struct job *))
+job_prepare(struct pool_job *j, struct pool *p, void (*run)(struct job *),
+    void (*done)(struct job *))
 {
 	const struct backend_target *t = &p->backend->target;
 	struct dialer_tcp tcp;
@@ -49,7 +50,8 @@ job_prepare(
 	    .keepalive_count = tcp.keepalive_count,
 	    .user_timeout_ms = tcp.user_timeout_ms,
 	};
-	j->timeout_ms = (int)(atomic_load(&p->backend->limits.server_connect_timeout_us) / 1000);
+	j->timeout_ms =
+	    (int)(atomic_load(&p->backend->limits.server_connect_timeout_us) / 1000);
 }
 
 static void
@@ -137,14 +139,16 @@ dial_forget(struct pool_job *j)
 	dial_free(d);
 }
 
-/* Without a login for probes a server is asked for its role by the way (PostgreSQL 14 and later say it). */
+/* Without a login for probes a server is asked for its role by the way (PostgreSQL 14 and
+ * later say it). */
 static void
 learn_role(struct backend *b, const struct server *s)
 {
 	const char *standby = server_param(s, "in_hot_standby");
 
 	if (standby != NULL && !backend_can_probe(b))
-		atomic_store(&b->role, strcmp(standby, "on") == 0 ? ROLE_REPLICA : ROLE_PRIMARY);
+		atomic_store(
+		    &b->role, strcmp(standby, "on") == 0 ? ROLE_REPLICA : ROLE_PRIMARY);
 }
 
 static void
@@ -181,7 +185,7 @@ static bool
 is_logins_fault(const struct err *e)
 {
 	return memcmp(e->sqlstate, "28", 2) == 0 || strcmp(e->sqlstate, "3D000") == 0 ||
-	    strcmp(e->sqlstate, "42501") == 0;
+	       strcmp(e->sqlstate, "42501") == 0;
 }
 
 /* The second attempt follows at once, then come pauses. */
@@ -217,6 +221,17 @@ count_failure(struct dial *d, uint64_t now)
 	backend_failed(s->backend, &d->j.err, now);
 }
 
+/* The same credential is not tried again for a moment, else clients that try again at
+ * once make a storm. */
+static void
+note_refusal(struct pool *p, const struct err *e)
+{
+	if (p->refused == NULL && (p->refused = malloc(sizeof *p->refused)) == NULL)
+		abort();
+	*p->refused = *e;
+	p->refused_until_us = pools_now(p->pools) + POOL_RETRY_US;
+}
+
 static void
 dial_failed(struct dial *d)
 {
@@ -225,11 +240,13 @@ dial_failed(struct dial *d)
 	struct err e = d->j.err;
 
 	e.blast = BLAST_TXN;
-	atomic_fetch_add_explicit(&p->backend->n_connect_failures, 1, memory_order_relaxed);
-	log_line(LOG_WARNING, "cannot connect to server", "backend", p->backend->label, "user",
-	    p->lane->user, "sqlstate", e.sqlstate, "error", e.msg, NULL);
+	atomic_fetch_add_explicit(
+	    &p->backend->n_connect_failures, 1, memory_order_relaxed);
+	log_line(LOG_WARNING, "cannot connect to server", "backend", p->backend->label,
+	    "user", p->lane->user, "sqlstate", e.sqlstate, "error", e.msg, NULL);
 	if (is_logins_fault(&e)) {
 		backend_note(p->backend, &e);
+		note_refusal(p, &e);
 		waiters_fail(p, &e);
 		return;
 	}
@@ -287,12 +304,13 @@ set_ask(struct dial *d)
 	const char *password = is_set(t->password) ? t->password : p->password;
 
 	ask->user = arena_strdup(&d->j.arena, p->lane->user);
-	ask->database = arena_strdup(&d->j.arena,
-	    is_set(p->lane->database) ? p->lane->database
-		: is_set(t->dbname)   ? t->dbname
-				      : p->lane->user);
+	ask->database =
+	    arena_strdup(&d->j.arena, is_set(p->lane->database) ? p->lane->database
+				      : is_set(t->dbname)       ? t->dbname
+								: p->lane->user);
 	ask->params = startup_params(d, p->lane);
-	ask->allow_cleartext = true; /* as libpq; sslmode says whether the way is trusted */
+	ask->allow_cleartext =
+	    true; /* as libpq; sslmode says whether the way is trusted */
 	if (password != NULL) {
 		d->password = arena_strdup(&d->j.arena, password);
 		d->known = p->known;
@@ -355,7 +373,8 @@ cancel_run(struct job *job)
 	c->j.rc = backend_tls(job->backend, &t->sslmode, &t->tls, &c->j.err);
 	if (c->j.rc == RC_OK)
 		c->j.rc = login_cancel(t, &c->remote, c->tls, c->pid,
-		    (struct slice){(const char *)c->key, c->key_len}, c->j.timeout_ms, &c->j.err);
+		    (struct slice){(const char *)c->key, c->key_len}, c->j.timeout_ms,
+		    &c->j.err);
 }
 
 static void
@@ -376,8 +395,9 @@ cancel_done(struct job *job)
 	struct cancel *c = cancel_of(job);
 
 	if (c->j.rc != RC_OK)
-		log_line(LOG_NOTICE, "cancel request failed", "backend", job->backend->label,
-		    "address", c->server->address, "error", c->j.err.msg, NULL);
+		log_line(LOG_NOTICE, "cancel request failed", "backend",
+		    job->backend->label, "address", c->server->address, "error",
+		    c->j.err.msg, NULL);
 	cancel_forget(&c->j);
 }
 

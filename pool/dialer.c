@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#define IDLE_S     5
+#define IDLE_S 5
 #define STACK_SIZE (512 * 1024) /* getaddrinfo() and OpenSSL are deep */
 
 struct dialer {
@@ -72,7 +72,8 @@ run_job(struct dialer *d, struct job *j)
 		set_busy(d, limited, NULL);
 		pthread_cond_signal(&d->work); /* one that the limit held back */
 	}
-	loop_post(j->loop, &j->mail); /* under the lock: after dialer_destroy() none comes */
+	loop_post(
+	    j->loop, &j->mail); /* under the lock: after dialer_destroy() none comes */
 }
 
 /* False when nothing came for IDLE_S. */
@@ -136,9 +137,9 @@ dialer_create(struct dialer **out, int threads, struct err *e)
 
 	if (d == NULL)
 		abort();
-	d->keep = threads < 1 ? 1
-	    : threads > DIALER_THREADS_MAX ? DIALER_THREADS_MAX
-					   : threads;
+	d->keep = threads < 1                    ? 1
+		  : threads > DIALER_THREADS_MAX ? DIALER_THREADS_MAX
+						 : threads;
 	list_init(&d->queue);
 	(void)pthread_mutex_init(&d->lock, NULL);
 	(void)pthread_condattr_init(&attr);

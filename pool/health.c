@@ -1,11 +1,13 @@
-/* The prober: one thread, all backends at once by libpq's non-blocking calls, so that a frozen server delays nobody
- * else's probes. (Only libpq's look-up of a host name blocks; it happens when a connection is opened.)
+/* The prober: one thread, all backends at once by libpq's non-blocking calls, so that
+ * a frozen server delays nobody else's probes. (Only libpq's look-up of a host name
+ * blocks; it happens when a connection is opened.)
  *
  *   REST --next_us--> CONNECTING --connected--> ASKED --answer--> REST, connection kept
  *   CONNECTING, ASKED --error, probe_timeout--> REST, connection dropped, failure counted
  *
- * Positions on a primary are those where the next record will be inserted: a commit that was acknowledged before the
- * probe was sent lies before it, even with synchronous_commit = off. */
+ * Positions on a primary are those where the next record will be inserted: a commit
+ * that was acknowledged before the probe was sent lies before it, even with
+ * synchronous_commit = off. */
 #include "pool/health.h"
 
 #include <assert.h>
@@ -22,7 +24,7 @@
 #include "base/log.h"
 
 #define HURRY_US 4000
-#define SECOND   UINT64_C(1000000)
+#define SECOND UINT64_C(1000000)
 
 enum phase { PHASE_REST, PHASE_CONNECTING, PHASE_ASKED };
 
@@ -42,7 +44,8 @@ struct health {
 	void *arg;
 	atomic_bool stop;
 	pthread_mutex_t lock;
-	struct backend **wanted; /* under lock: the set to watch, references; NULL: no news */
+	struct backend *
+	    *wanted; /* under lock: the set to watch, references; NULL: no news */
 	int n_wanted;
 	bool news;
 	/* ---- the thread's own ---- */
@@ -54,9 +57,11 @@ struct health {
 
 static const char probe_sql[] =
     "SELECT r::int,"
-    " CASE WHEN r THEN coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"
+    " CASE WHEN r THEN coalesce((SELECT received_tli FROM "
+    "pg_catalog.pg_stat_wal_receiver),"
     "   (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))::bigint"
-    "  ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))"
+    "  ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), "
+    "1, 8))"
     "   ::bit(32)::bigint END,"
     " CASE WHEN r THEN pg_catalog.pg_last_wal_replay_lsn()"
     "  ELSE pg_catalog.pg_current_wal_insert_lsn() END - '0/0'::pg_lsn,"
@@ -105,18 +110,20 @@ probe_failed(struct health *h, struct watch *w, const char *why, uint64_t now)
 	size_t len = strcspn(why, "\n");
 	struct err e;
 
-	(void)err_set(&e, "08006", BLAST_TXN, "probe: %.*s", (int)(len > 300 ? 300 : len), why);
+	(void)err_set(
+	    &e, "08006", BLAST_TXN, "probe: %.*s", (int)(len > 300 ? 300 : len), why);
 	backend_failed(b, &e, now);
 	if (before == BREAKER_CLOSED && atomic_load(&b->breaker) != BREAKER_CLOSED) {
-		log_line(LOG_WARNING, "server is down", "backend", b->label, "error", e.msg, NULL);
+		log_line(LOG_WARNING, "server is down", "backend", b->label, "error",
+		    e.msg, NULL);
 		h->tell = true;
 	}
 	drop(w);
 	rest(w, now);
 }
 
-/* Where a record ends at the end of a page the next one begins behind the next page's header, which a replica reaches
- * only with that next record. */
+/* Where a record ends at the end of a page the next one begins behind the next page's
+ * header, which a replica reaches only with that next record. */
 static uint64_t
 before_page_header(uint64_t lsn, uint64_t block)
 {
@@ -147,9 +154,9 @@ read_probe(const PGresult *r, struct probe *p)
 {
 	uint64_t recovery, timeline, block;
 
-	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1 || PQnfields(r) != 5 ||
-	    !read_number(r, 0, &recovery) || !read_number(r, 1, &timeline) ||
-	    !read_number(r, 4, &block))
+	if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1 ||
+	    PQnfields(r) != 5 || !read_number(r, 0, &recovery) ||
+	    !read_number(r, 1, &timeline) || !read_number(r, 4, &block))
 		return false;
 	/* Not yet replayed anything; never: as far behind as can be. */
 	if (!read_number(r, 2, &p->lsn))
@@ -169,7 +176,8 @@ static void
 log_role(const struct backend *b, const struct probe *p)
 {
 	log_line(LOG_NOTICE, "server has a role", "backend", b->label, "role",
-	    p->role == ROLE_PRIMARY ? "primary" : "replica", "timeline", LOG_NUM(p->timeline), NULL);
+	    p->role == ROLE_PRIMARY ? "primary" : "replica", "timeline",
+	    LOG_NUM(p->timeline), NULL);
 }
 
 static void
@@ -178,11 +186,12 @@ publish(struct health *h, struct watch *w, const struct probe *p, uint64_t now)
 	struct backend *b = w->backend;
 	uint64_t took = now - w->sent_us, latency = atomic_load(&b->latency_us);
 	bool news = atomic_load(&b->role) != (int)p->role ||
-	    atomic_load(&b->timeline) != p->timeline;
+		    atomic_load(&b->timeline) != p->timeline;
 
 	if (news)
 		log_role(b, p);
-	if (news || atomic_load(&b->lsn) != p->lsn || atomic_load(&b->breaker) != BREAKER_CLOSED ||
+	if (news || atomic_load(&b->lsn) != p->lsn ||
+	    atomic_load(&b->breaker) != BREAKER_CLOSED ||
 	    atomic_load(&b->probed_us) == 0 || atomic_load(&b->hurry_until_us) > now)
 		h->tell = true;
 	atomic_store(&b->timeline, p->timeline);
@@ -208,12 +217,13 @@ begin_connect(struct health *h, struct watch *w, uint64_t now)
 {
 	const struct backend_target *t = &w->backend->target;
 	bool own = t->probe_user != NULL;
-	const char *const names[] = {"host", "hostaddr", "port", "dbname", "user", "password",
-	    "sslmode", "sslrootcert", "sslcert", "sslkey", "gssencmode",
+	const char *const names[] = {"host", "hostaddr", "port", "dbname", "user",
+	    "password", "sslmode", "sslrootcert", "sslcert", "sslkey", "gssencmode",
 	    "fallback_application_name", NULL};
 	const char *const values[] = {t->host, t->hostaddr, t->port, t->dbname,
-	    own ? t->probe_user : t->user, own ? t->probe_password : t->password, t->sslmode,
-	    t->sslrootcert, t->sslcert, t->sslkey, "disable", "weir-probe", NULL};
+	    own ? t->probe_user : t->user, own ? t->probe_password : t->password,
+	    t->sslmode, t->sslrootcert, t->sslcert, t->sslkey, "disable", "weir-probe",
+	    NULL};
 
 	w->conn = PQconnectStartParams(names, values, 0);
 	if (w->conn == NULL)
@@ -271,7 +281,9 @@ read_answer(struct health *h, struct watch *w, uint64_t now)
 	if (good)
 		publish(h, w, &p, now);
 	else
-		probe_failed(h, w, *PQresultErrorMessage(r) ? PQresultErrorMessage(r) : "strange answer", now);
+		probe_failed(h, w,
+		    *PQresultErrorMessage(r) ? PQresultErrorMessage(r) : "strange answer",
+		    now);
 	PQclear(r);
 }
 
@@ -399,7 +411,8 @@ prepare_poll(struct health *h, int *n, uint64_t now)
 		if (w->phase == PHASE_REST)
 			continue;
 		w->slot = (*n)++;
-		h->polls[w->slot] = (struct pollfd){.fd = PQsocket(w->conn), .events = w->events};
+		h->polls[w->slot] =
+		    (struct pollfd){.fd = PQsocket(w->conn), .events = w->events};
 	}
 	return due <= now ? 0 : (int)((due - now + 999) / 1000);
 }
@@ -467,8 +480,8 @@ health_create(struct health **out, void (*changed)(void *arg), void *arg, struct
 	(void)pthread_mutex_init(&h->lock, NULL);
 	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->wake < 0 || pthread_create(&h->thread, NULL, health_thread, h) != 0) {
-		enum rc rc = err_set(e, "53000", BLAST_SESSION, "cannot start the prober: %s",
-		    strerror(errno));
+		enum rc rc = err_set(e, "53000", BLAST_SESSION,
+		    "cannot start the prober: %s", strerror(errno));
 
 		if (h->wake >= 0)
 			(void)close(h->wake);
@@ -505,7 +518,8 @@ health_destroy(struct health *h)
 	free(h);
 }
 
-/* Those without a login for probes are left out: what is known of them is learnt from connections. */
+/* Those without a login for probes are left out: what is known of them is learnt from
+ * connections. */
 void
 health_watch(struct health *h, struct backend *const *backends, int n)
 {

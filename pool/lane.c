@@ -1,5 +1,6 @@
-/* Lanes: what the workers' pools of one login share. They are found by the backend's list, under its lock, when a pool
- * is made; after that everything in them is constant or atomic. */
+/* Lanes: what the workers' pools of one login share. They are found by the backend's
+ * list, under its lock, when a pool is made; after that everything in them is constant or
+ * atomic. */
 #include "pool/pool_impl.h"
 
 #include <stdlib.h>
@@ -44,8 +45,8 @@ lane_is(const struct lane *lane, const struct backend *b, const struct pool_logi
 {
 	size_t n = count_startup(l->startup);
 
-	if (lane->hash != hash || lane->backend != b || lane->replication != l->replication ||
-	    strcmp(lane->user, l->user) != 0 ||
+	if (lane->hash != hash || lane->backend != b ||
+	    lane->replication != l->replication || strcmp(lane->user, l->user) != 0 ||
 	    strcmp(lane->database, l->database == NULL ? "" : l->database) != 0 ||
 	    count_startup((const char *const *)lane->startup) != n)
 		return false;
@@ -60,7 +61,8 @@ lane_create(struct backend *b, const struct pool_login *l, uint64_t hash)
 {
 	int workers = backend_workers();
 	size_t n = count_startup(l->startup);
-	size_t size = sizeof(struct lane) + (size_t)workers * sizeof(((struct lane *)0)->worker[0]);
+	size_t size =
+	    sizeof(struct lane) + (size_t)workers * sizeof(((struct lane *)0)->worker[0]);
 	struct lane *lane = aligned_alloc(64, (size + 63) & ~(size_t)63);
 
 	if (lane == NULL)

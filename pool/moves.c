@@ -1,8 +1,11 @@
 /* Mail between workers.
- *   parcel  a place, with a connection or without one; or nothing, to make the other look again
- *   ask     "give me a resting connection of this login", or "give up a resting connection of whatever login": the
- *           answer is a parcel, or the ask itself with `no` set
- * Each parcel holds what it needs alive; an ask is kept in its pool's holds until it is answered. */
+ *   parcel  a place, with a connection or without one; or nothing, to make the other
+ *           look again
+ *   ask     "give me a resting connection of this login", or "give up a resting
+ *           connection of whatever login": the answer is a parcel, or the ask itself
+ *           with `no` set
+ * Each parcel holds what it needs alive; an ask is kept in its pool's holds until it
+ * is answered. */
 #include "pool/pool_impl.h"
 
 #include <stdlib.h>
@@ -11,7 +14,8 @@
 struct ask {
 	struct mail mail;
 	struct pools *from, *to;
-	struct pool *pool; /* the asker's, which the ask keeps alive; for the asker only */
+	struct pool
+	    *pool; /* the asker's, which the ask keeps alive; for the asker only */
 	struct lane *lane; /* kept alive by that pool */
 	bool evict, no;
 };
@@ -79,7 +83,8 @@ parcel_arrived(struct mail *m)
 	struct pools *ps = x->to;
 	struct site *site = site_get(ps, x->backend);
 
-	/* In this order: pools_ended() must not see neither the parcel nor what comes of it. */
+	/* In this order: pools_ended() must not see neither the parcel nor what comes of
+	 * it. */
 	atomic_store(&ps->ended, false);
 	atomic_fetch_sub(&ps->n_parcels, 1);
 	if (x->ask != NULL)
@@ -180,7 +185,8 @@ give_up(struct ask *a)
 			continue;
 		s->heir = a->from->index;
 		s->ask = a;
-		atomic_fetch_add_explicit(&site->backend->n_evictions, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+		    &site->backend->n_evictions, 1, memory_order_relaxed);
 		server_close(s, true);
 		return true;
 	}

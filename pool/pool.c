@@ -1,5 +1,6 @@
-/* Lending and taking back. The way that every statement goes, when a connection rests and nobody waits, is short;
- * everything else is decided by the site (serve.c), once at the end of the turn. */
+/* Lending and taking back. The way that every statement goes, when a connection rests and
+ * nobody waits, is short; everything else is decided by the site (serve.c), once at the
+ * end of the turn. */
 #include "pool/pool_impl.h"
 
 #include <stdlib.h>
@@ -27,8 +28,8 @@ pool_acquire(struct pool *p, struct waiter *w, struct server **out, struct err *
 
 	assert(w->state == WAITER_OUT);
 	if (atomic_load_explicit(&b->disabled, memory_order_relaxed))
-		return err_set(
-		    e, "3D000", BLAST_SESSION, "database \"%s\" is disabled", b->database);
+		return err_set(e, "3D000", BLAST_SESSION, "database \"%s\" is disabled",
+		    b->database);
 	if (atomic_load_explicit(&b->waiting, memory_order_relaxed) == 0 &&
 	    !atomic_load_explicit(&b->paused, memory_order_relaxed)) {
 		s = next_idle(p);
@@ -45,7 +46,8 @@ pool_acquire(struct pool *p, struct waiter *w, struct server **out, struct err *
 static bool
 is_reusable(const struct server *s)
 {
-	return !s->replication && !s->close_needed && !s->ended && reader_at_boundary(&s->reader);
+	return !s->replication && !s->close_needed && !s->ended &&
+	       reader_at_boundary(&s->reader);
 }
 
 void

@@ -1,15 +1,19 @@
 /* pool/pool_impl.h: what the files of pool/ share.
  *
- *   lane    one login to one backend, in the whole process: what workers must know of each other's pools
+ *   lane    one login to one backend, in the whole process: what workers must know of
+ *           each other's pools
  *   site    one backend as one worker sees it; it decides who gets what (serve.c)
  *   pool    one login to one backend in one worker
- *   place   the right to one connection, counted in backend.connections. A connection has one; one that was given up
- *           goes, counted all the time, to the worker whose waiter has lacked one for longest. So newcomers never
- *           take it before those who wait, and the count never passes the limit.
+ *   place   the right to one connection, counted in backend.connections. A connection
+ *           has one; one that was given up goes, counted all the time, to the worker
+ *           whose waiter has lacked one for longest. So newcomers never take it before
+ *           those who wait, and the count never passes the limit.
  *
- * No wake-up is lost: who waits says so (backend.waiting, lane and worker entries), then looks again for what is free;
- * who frees something shows that (idle counters, backend.connections), then looks whether anybody waits. All of it
- * is sequentially consistent, so one of the two sees the other. Beside that a timer looks every JANITOR_MS. */
+ * No wake-up is lost: who waits says so (backend.waiting, lane and worker entries),
+ * then looks again for what is free; who frees something shows that (idle counters,
+ * backend.connections), then looks whether anybody waits. All of it is sequentially
+ * consistent, so one of the two sees the other. Beside that a timer looks every
+ * JANITOR_MS. */
 #ifndef WEIR_POOL_POOL_IMPL_H
 #define WEIR_POOL_POOL_IMPL_H
 
@@ -19,18 +23,20 @@
 #include "pool/pool.h"
 #include "wire/login.h"
 
-#define JANITOR_MS    333
+#define JANITOR_MS 333
 #define DIALS_PER_SITE 4
 #define CLOSE_WAIT_MS 1000 /* for the server's end after Terminate */
-#define TEST_BYTES_MAX 65536 /* longest answer to a reset query that is looked at as a whole */
+#define CHECK_MS 2000
+#define TEST_BYTES_MAX \
+	65536 /* longest answer to a reset query that is looked at as a whole */
 
 struct lane {
 	struct list node; /* backend->lanes */
 	struct backend *backend;
-	int refs;         /* under backend->lock */
+	int refs; /* under backend->lock */
 	uint64_t hash;
 	char *user, *database;
-	char **startup;   /* pairs, NULL-ended; NULL: none */
+	char **startup; /* pairs, NULL-ended; NULL: none */
 	bool replication;
 	int n_workers;
 	atomic_int connections; /* open or being opened */
@@ -38,7 +44,7 @@ struct lane {
 		_Alignas(64) _Atomic uint64_t oldest_wait_us; /* 0: nobody waits */
 		atomic_int waiting; /* but for those that an ask was sent for */
 		atomic_int idle;
-		atomic_int coming;  /* connections given to it unasked, on their way */
+		atomic_int coming; /* connections given to it unasked, on their way */
 	} worker[];
 };
 
@@ -48,16 +54,17 @@ struct site {
 	struct backend *backend; /* a reference */
 	struct list members;     /* all pools, the one made last first */
 	struct list hungry;      /* those with waiters */
-	struct list idle;        /* resting servers of all pools, the one used last first */
-	struct list granted;     /* waiters whose server is decided on */
+	struct list idle;    /* resting servers of all pools, the one used last first */
+	struct list granted; /* waiters whose server is decided on */
 	struct deferred serve;
-	struct timer wake;       /* end of a pause after a failure, reserve */
+	struct timer wake; /* end of a pause after a failure, reserve */
 	int n_active, n_idle, n_waiting, n_dialing;
-	int n_places;   /* at hand, without a connection */
-	int n_expected; /* places that evictions will bring */
-	int tokens;     /* serve: expected places not spoken for yet */
-	unsigned round; /* serve: of provide() */
-	uint64_t asked_places; /* workers that were asked to evict since somebody came to wait */
+	int n_places;          /* at hand, without a connection */
+	int n_expected;        /* places that evictions will bring */
+	int tokens;            /* serve: expected places not spoken for yet */
+	unsigned round;        /* serve: of provide() */
+	uint64_t asked_places; /* workers that were asked to evict since somebody came to
+				  wait */
 	/* failed connects */
 	int failures;
 	uint64_t failed_us, retry_us;
@@ -78,11 +85,14 @@ struct pool {
 	bool has_keys;
 	struct scram_keys keys;
 	struct scram_known known;
+	struct err *refused; /* the server's answer to this credential, until then; NULL:
+				none yet */
+	uint64_t refused_until_us;
 	int max_connections;
 
 	struct list idle, active, testing, closing, waiters;
 	int n_idle, n_active, n_testing, n_checking, n_dialing, n_waiting, n_asked;
-	int n_servers; /* whose memory lives */
+	int n_servers;  /* whose memory lives */
 	uint64_t asked; /* workers that were asked since somebody came to wait */
 	unsigned round; /* provide() can do no more for it in this round */
 	bool lacks_place;
@@ -95,7 +105,7 @@ struct pool {
 struct pools {
 	struct loop *loop;
 	int index, n_peers;
-	struct pools **peers;
+	struct pools **peers, *self;
 	struct dialer *dialer;
 	struct slab servers;
 	struct list all, sites;
@@ -104,12 +114,12 @@ struct pools {
 	struct timer janitor;
 	void (*link_free)(struct server *);
 	void (*param_changed)(struct server *, const char *name, const char *value);
-	struct list jobs;    /* dials and cancels under way */
+	struct list jobs; /* dials and cancels under way */
 	uint64_t random;
-	bool ending;         /* pools_end(): nothing is begun any more */
-	atomic_bool ended;   /* and nothing was under way when it was last looked at */
+	bool ending;          /* pools_end(): nothing is begun any more */
+	atomic_bool ended;    /* and nothing was under way when it was last looked at */
 	atomic_int n_parcels; /* on their way to this worker */
-	int n_mail;          /* asks of ours that were not answered yet */
+	int n_mail;           /* asks of ours that were not answered yet */
 };
 
 /* ---- lane.c ---- */
@@ -117,7 +127,8 @@ struct lane *lane_get(struct backend *, const struct pool_login *, uint64_t hash
 void lane_ref(struct lane *);
 void lane_unref(struct lane *);
 uint64_t login_hash(const struct backend *, const struct pool_login *);
-bool lane_is(const struct lane *, const struct backend *, const struct pool_login *, uint64_t hash);
+bool lane_is(const struct lane *, const struct backend *, const struct pool_login *,
+    uint64_t hash);
 /* One more connection of this login; max 0: no limit. */
 bool lane_enter(struct lane *, int max);
 void lane_leave(struct lane *);
@@ -126,11 +137,13 @@ int lane_waiting(const struct lane *);
 
 /* ---- budget.c ---- */
 bool budget_take(struct backend *, int limit);
-/* The worker, but for `skip`, whose waiter has lacked a place for longest and that none is on its way to; -1: none. */
+/* The worker, but for `skip`, whose waiter has lacked a place for longest and that none
+ * is on its way to; -1: none. */
 int budget_neediest(const struct backend *, int n_workers, int skip, uint64_t *since_us);
 /* A place came free in this worker. heir: who gets it; -1: the neediest, if any. */
 void place_free(struct site *, int heir);
-/* The same, when a connection of this pool (which left its lane) or an attempt at one had it. */
+/* The same, when a connection of this pool (which left its lane) or an attempt at one had
+ * it. */
 void place_left(struct pool *, int heir);
 /* Most connections that may be opened now for who has waited for so long. */
 int budget_limit(const struct backend *, uint64_t waited_us);
@@ -138,7 +151,7 @@ static inline int
 budget_hard_limit(const struct backend *b)
 {
 	return atomic_load_explicit(&b->limits.pool_size, memory_order_relaxed) +
-	    atomic_load_explicit(&b->limits.reserve_pool_size, memory_order_relaxed);
+	       atomic_load_explicit(&b->limits.reserve_pool_size, memory_order_relaxed);
 }
 
 /* ---- pools.c ---- */
@@ -160,7 +173,8 @@ void server_lend(struct server *);
 void server_close(struct server *, bool polite);
 /* Lets it go to another worker; `closed` follows. */
 void server_begin_move(struct server *, int to, struct ask *);
-/* From IDLE or ACTIVE: sends sql (NULL: an empty query) and rests when that has worked. */
+/* From IDLE or ACTIVE: sends sql (NULL: an empty query) and rests when that has worked.
+ */
 void server_test(struct server *, enum server_test, const char *sql);
 bool server_needs_check(const struct server *, uint64_t now_us);
 bool server_too_old(const struct server *, uint64_t now_us);
@@ -209,7 +223,8 @@ server_of_node(struct list *n)
 static inline struct waiter *
 first_waiter(const struct pool *p)
 {
-	return list_empty(&p->waiters) ? NULL : LIST_ENTRY(p->waiters.next, struct waiter, node);
+	return list_empty(&p->waiters) ? NULL
+				       : LIST_ENTRY(p->waiters.next, struct waiter, node);
 }
 
 #endif

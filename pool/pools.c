@@ -1,4 +1,5 @@
-/* All pools of one worker: finding and making them, what an operator does to them, and the janitor. */
+/* All pools of one worker: finding and making them, what an operator does to them, and
+ * the janitor. */
 #include "pool/pool_impl.h"
 
 #include <errno.h>
@@ -7,7 +8,7 @@
 #include <time.h>
 
 #define TABLE_START 64
-#define END_MS      5
+#define END_MS 5
 
 static void janitor(struct timer *);
 
@@ -35,6 +36,11 @@ pools_create(struct loop *loop, int worker_index, struct dialer *d)
 	ps->loop = loop;
 	ps->index = worker_index;
 	ps->dialer = d;
+	if (worker_index == 0) { /* alone until pools_set_peers() */
+		ps->self = ps;
+		ps->peers = &ps->self;
+		ps->n_peers = 1;
+	}
 	slab_init(&ps->servers, sizeof(struct server));
 	list_init(&ps->all);
 	list_init(&ps->sites);
@@ -62,8 +68,8 @@ pools_set_link_free(struct pools *ps, void (*link_free)(struct server *))
 }
 
 void
-pools_set_param_changed(
-    struct pools *ps, void (*changed)(struct server *, const char *name, const char *value))
+pools_set_param_changed(struct pools *ps,
+    void (*changed)(struct server *, const char *name, const char *value))
 {
 	ps->param_changed = changed;
 }
@@ -203,6 +209,7 @@ pool_destroy(struct pool *p)
 	forget_text(&p->md5);
 	explicit_bzero(&p->keys, sizeof p->keys);
 	explicit_bzero(&p->known, sizeof p->known);
+	free(p->refused);
 	free(p);
 	if (list_empty(&site->members) && site->n_places == 0 && site->n_expected == 0)
 		site_destroy(site);
@@ -221,17 +228,30 @@ set_text(char **have, const char *want)
 	return true;
 }
 
+static bool
+same_keys(const struct scram_keys *k, const struct pool_login *l)
+{
+	return memcmp(k->client_key, l->client_key, sizeof k->client_key) == 0 &&
+	       memcmp(k->server_key, l->server_key, sizeof k->server_key) == 0;
+}
+
 static void
 set_credential(struct pool *p, const struct pool_login *l)
 {
-	if (set_text(&p->password, l->password))
+	bool fresh = set_text(&p->md5, l->md5);
+
+	if (set_text(&p->password, l->password)) {
 		explicit_bzero(&p->known, sizeof p->known);
-	(void)set_text(&p->md5, l->md5);
-	p->has_keys = l->has_scram_keys;
-	if (l->has_scram_keys) {
+		fresh = true;
+	}
+	if (l->has_scram_keys && (!p->has_keys || !same_keys(&p->keys, l))) {
 		memcpy(p->keys.client_key, l->client_key, sizeof p->keys.client_key);
 		memcpy(p->keys.server_key, l->server_key, sizeof p->keys.server_key);
+		fresh = true;
 	}
+	p->has_keys = l->has_scram_keys;
+	if (fresh)
+		p->refused_until_us = 0;
 	p->max_connections = l->max_connections;
 	p->used_us = pools_now(p->pools);
 }
@@ -296,9 +316,10 @@ is_of(const struct pool *p, const char *database)
 	return database == NULL || strcmp(p->backend->database, database) == 0;
 }
 
-#define EACH_POOL(ps, p)                                                                 \
-	LIST_FOREACH_SAFE (p##_node, &(ps)->all)                                         \
-		for (struct pool *p = LIST_ENTRY(p##_node, struct pool, node); p != NULL; p = NULL)
+#define EACH_POOL(ps, p)                                                       \
+	LIST_FOREACH_SAFE (p##_node, &(ps)->all)                               \
+		for (struct pool *p = LIST_ENTRY(p##_node, struct pool, node); \
+		     p != NULL; p = NULL)
 
 static void
 close_list(struct list *list)
@@ -317,7 +338,8 @@ mark_list(struct list *list)
 void
 pools_reconnect(struct pools *ps, const char *database)
 {
-	EACH_POOL (ps, p) {
+	EACH_POOL(ps, p)
+	{
 		if (!is_of(p, database))
 			continue;
 		p->epoch++;
@@ -334,7 +356,8 @@ pools_kill(struct pools *ps, const char *database)
 
 	(void)err_set(&e, "57P01", BLAST_SESSION,
 	    "the database's connections were closed by an administrator");
-	EACH_POOL (ps, p) {
+	EACH_POOL(ps, p)
+	{
 		if (!is_of(p, database))
 			continue;
 		p->epoch++;
@@ -372,15 +395,15 @@ pools_quiet(struct pools *ps, const char *database)
 void
 pools_close_idle(struct pools *ps)
 {
-	EACH_POOL (ps, p)
-		close_list(&p->idle);
+	EACH_POOL(ps, p)
+	close_list(&p->idle);
 }
 
 void
 pools_each(struct pools *ps, void (*fn)(struct pool *, void *arg), void *arg)
 {
-	EACH_POOL (ps, p)
-		fn(p, arg);
+	EACH_POOL(ps, p)
+	fn(p, arg);
 }
 
 /* ---- janitor ---- */
@@ -392,7 +415,7 @@ idle_too_long(const struct server *s, uint64_t now_us)
 	uint64_t timeout = atomic_load(&b->limits.server_idle_timeout_us);
 
 	return timeout > 0 && now_us - s->idle_since_us > timeout &&
-	    atomic_load(&b->connections) > atomic_load(&b->limits.min_pool_size);
+	       atomic_load(&b->connections) > atomic_load(&b->limits.min_pool_size);
 }
 
 static void
@@ -403,13 +426,15 @@ close_unwanted(struct pool *p, uint64_t now_us)
 	LIST_FOREACH_SAFE (n, &p->idle) {
 		struct server *s = server_of_node(n);
 
-		if (s->close_needed || atomic_load(&b->retired) || server_too_old(s, now_us) ||
-		    idle_too_long(s, now_us) || atomic_load(&b->connections) > budget_hard_limit(b))
+		if (s->close_needed || atomic_load(&b->retired) ||
+		    server_too_old(s, now_us) || idle_too_long(s, now_us) ||
+		    atomic_load(&b->connections) > budget_hard_limit(b))
 			server_close(s, true);
 	}
 }
 
-/* One connection more, for the login used last, if the backend has fewer than it shall keep. */
+/* One connection more, for the login used last, if the backend has fewer than it shall
+ * keep. */
 static void
 keep_minimum(struct site *s, uint64_t now_us)
 {
@@ -423,7 +448,8 @@ keep_minimum(struct site *s, uint64_t now_us)
 	LIST_FOREACH (n, &s->members) {
 		struct pool *p = LIST_ENTRY(n, struct pool, member);
 
-		if (!p->lane->replication && (latest == NULL || p->used_us > latest->used_us))
+		if (!p->lane->replication &&
+		    (latest == NULL || p->used_us > latest->used_us))
 			latest = p;
 	}
 	if (latest == NULL || !budget_take(b, least))
@@ -437,8 +463,8 @@ keep_minimum(struct site *s, uint64_t now_us)
 static bool
 is_unused(const struct pool *p, uint64_t now_us)
 {
-	return p->n_servers == 0 && p->n_dialing == 0 && p->n_waiting == 0 && p->holds == 0 &&
-	    now_us - p->used_us > POOL_UNUSED_US;
+	return p->n_servers == 0 && p->n_dialing == 0 && p->n_waiting == 0 &&
+	       p->holds == 0 && now_us - p->used_us > POOL_UNUSED_US;
 }
 
 static void
@@ -456,7 +482,8 @@ janitor(struct timer *t)
 		if (s->n_waiting > 0)
 			site_want_serve(s);
 	}
-	EACH_POOL (ps, p) {
+	EACH_POOL(ps, p)
+	{
 		p->asked = 0;
 		close_unwanted(p, now);
 		if (is_unused(p, now))
@@ -506,7 +533,8 @@ pools_end(struct pools *ps)
 
 	(void)err_set(&e, "57P01", BLAST_SESSION, "Weir is shutting down");
 	ps->ending = true;
-	EACH_POOL (ps, p) {
+	EACH_POOL(ps, p)
+	{
 		waiters_fail(p, &e);
 		end_pool(p);
 	}
@@ -527,12 +555,12 @@ pools_destroy(struct pools *ps)
 		return;
 	timer_stop(&ps->janitor);
 	jobs_forget(ps);
-	/* Without pools_end() there may be connections, which only the loop could close: they are left to the process's
-	 * end. */
+	/* Without pools_end() there may be connections, which only the loop could close:
+	 * they are left to the process's end. */
 	if (ps->servers.live > 0 || atomic_load(&ps->n_parcels) > 0)
 		return;
-	EACH_POOL (ps, p)
-		pool_destroy(p);
+	EACH_POOL(ps, p)
+	pool_destroy(p);
 	LIST_FOREACH_SAFE (n, &ps->sites)
 		site_destroy(LIST_ENTRY(n, struct site, node));
 	free(ps->table);

@@ -1,8 +1,11 @@
-/* Who gets what: a site's resting connections, places and waiters, decided once a turn, at its end.
+/* Who gets what: a site's resting connections, places and waiters, decided once a
+ * turn, at its end.
  *
- *   match      resting connections to waiters of their login, unless somebody else has waited so much longer
- *   provide    for waiters that nothing is under way for: a resting connection of another worker, a new connection in a
- *              place that is free, a place for which another login's resting connection is closed
+ *   match      resting connections to waiters of their login, unless somebody else has
+ *              waited so much longer
+ *   provide    for waiters that nothing is under way for: a resting connection of
+ *              another worker, a new connection in a place that is free, a place for
+ *              which another login's resting connection is closed
  *   give_away  what rests and is needed in other workers
  *
  * The work grows with the logins that wait, not with the waiters. */
@@ -39,7 +42,8 @@ take_idle(struct pool *p, uint64_t now)
 	return NULL;
 }
 
-/* A worker whose oldest waiter for this login has waited so much longer than `w`; -1: none. */
+/* A worker whose oldest waiter for this login has waited so much longer than `w`; -1:
+ * none. */
 static int
 older_elsewhere(const struct pool *p, const struct waiter *w)
 {
@@ -60,7 +64,8 @@ older_elsewhere(const struct pool *p, const struct waiter *w)
 	return who;
 }
 
-/* Does another login's waiter lack a place here for so long that a connection of this login is to be closed for it? */
+/* Does another login's waiter lack a place here for so long that a connection of this
+ * login is to be closed for it? */
 static bool
 starved_here(const struct pool *p, const struct waiter *w)
 {
@@ -71,18 +76,19 @@ starved_here(const struct pool *p, const struct waiter *w)
 	LIST_FOREACH (n, &site->hungry) {
 		const struct pool *q = LIST_ENTRY(n, struct pool, hungry);
 
-		if (q != p && q->lacks_place && first_waiter(q)->since_us < w->since_us - POOL_EVICT_US)
+		if (q != p && q->lacks_place &&
+		    first_waiter(q)->since_us < w->since_us - POOL_EVICT_US)
 			return true;
 	}
 	return false;
 }
 
-/* The other worker that lacks a place for longest, unless it is for this very login: that one gets a connection moved. */
+/* The other worker that lacks a place for longest, unless it is for this very login: that
+ * one gets a connection moved. */
 static int
 stranger_in_need(const struct pool *p, uint64_t *since)
 {
-	int who =
-	    budget_neediest(p->backend, p->pools->n_peers, p->pools->index, since);
+	int who = budget_neediest(p->backend, p->pools->n_peers, p->pools->index, since);
 
 	if (who >= 0 && atomic_load(&p->lane->worker[who].oldest_wait_us) == *since)
 		return -1;
@@ -149,10 +155,11 @@ bool
 site_may_dial(const struct site *s, uint64_t now_us)
 {
 	return s->n_dialing < DIALS_PER_SITE && now_us >= s->retry_us &&
-	    backend_would_be_usable(s->backend, now_us);
+	       backend_would_be_usable(s->backend, now_us);
 }
 
-/* Of the pools that can still be helped in this round, the one whose first waiter is oldest. */
+/* Of the pools that can still be helped in this round, the one whose first waiter is
+ * oldest. */
 static struct pool *
 hungriest(const struct site *site)
 {
@@ -162,9 +169,11 @@ hungriest(const struct site *site)
 		struct pool *p = LIST_ENTRY(n, struct pool, hungry);
 
 		if (p->round == site->round ||
-		    p->n_waiting <= p->n_dialing + p->n_checking + p->n_asked + p->promised)
+		    p->n_waiting <=
+			p->n_dialing + p->n_checking + p->n_asked + p->promised)
 			continue;
-		if (best == NULL || first_waiter(p)->since_us < first_waiter(best)->since_us)
+		if (best == NULL ||
+		    first_waiter(p)->since_us < first_waiter(best)->since_us)
 			best = p;
 	}
 	return best;
@@ -276,7 +285,8 @@ provide(struct site *site, uint64_t now)
 static bool
 publish_need(struct site *site)
 {
-	_Atomic uint64_t *entry = &site->backend->worker[site->pools->index].oldest_wait_us;
+	_Atomic uint64_t *entry =
+	    &site->backend->worker[site->pools->index].oldest_wait_us;
 	uint64_t oldest = 0;
 
 	LIST_FOREACH (n, &site->hungry) {
@@ -298,9 +308,8 @@ static int
 waiting_elsewhere(const struct pool *p)
 {
 	for (int i = 0; i < p->pools->n_peers; i++)
-		if (i != p->pools->index &&
-		    atomic_load(&p->lane->worker[i].waiting) >
-			atomic_load(&p->lane->worker[i].coming))
+		if (i != p->pools->index && atomic_load(&p->lane->worker[i].waiting) >
+						atomic_load(&p->lane->worker[i].coming))
 			return i;
 	return -1;
 }
@@ -322,7 +331,8 @@ give_away(struct site *site)
 	LIST_FOREACH_SAFE (n, &site->idle) {
 		struct server *s = LIST_ENTRY(n, struct server, rest);
 
-		if (s->pool->n_waiting == 0 && (who = stranger_in_need(s->pool, &since)) >= 0)
+		if (s->pool->n_waiting == 0 &&
+		    (who = stranger_in_need(s->pool, &since)) >= 0)
 			evict(s, who);
 	}
 }
@@ -334,7 +344,8 @@ static void
 set_wake(struct site *site, uint64_t now)
 {
 	struct backend *b = site->backend;
-	uint64_t due = UINT64_MAX, reserve = atomic_load(&b->limits.reserve_pool_timeout_us);
+	uint64_t due = UINT64_MAX,
+		 reserve = atomic_load(&b->limits.reserve_pool_timeout_us);
 
 	if (site->n_waiting == 0)
 		return;
@@ -359,7 +370,8 @@ site_wake(struct timer *t)
 	site_want_serve(LIST_ENTRY(t, struct site, wake));
 }
 
-/* Without a connection anywhere and with the breaker open there is nothing to wait for. */
+/* Without a connection anywhere and with the breaker open there is nothing to wait for.
+ */
 static void
 fail_hopeless(struct site *site, uint64_t now)
 {

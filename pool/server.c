@@ -1,5 +1,6 @@
-/* A server connection's life in its pool. While it is lent its bytes go to its owner; at all other times the pool
- * listens itself, so that a connection that dies at rest is gone before anybody is lent it. */
+/* A server connection's life in its pool. While it is lent its bytes go to its owner; at
+ * all other times the pool listens itself, so that a connection that dies at rest is gone
+ * before anybody is lent it. */
 #include "pool/pool_impl.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
 
 #include "base/log.h"
 
-static const char *const state_names[] = {"idle", "active", "resetting", "moving", "closing"};
+static const char *const state_names[] = {
+    "idle", "active", "resetting", "moving", "closing"};
 
 const char *
 server_state_name(enum server_state s)
@@ -22,7 +24,8 @@ server_state_name(enum server_state s)
 /* Which states may follow: bit by enum server_state. */
 #define MAY(s) (1u << (s))
 static const unsigned may_follow[] = {
-    [SERVER_IDLE] = MAY(SERVER_ACTIVE) | MAY(SERVER_RESETTING) | MAY(SERVER_MOVING) | MAY(SERVER_CLOSING),
+    [SERVER_IDLE] = MAY(SERVER_ACTIVE) | MAY(SERVER_RESETTING) | MAY(SERVER_MOVING) |
+		    MAY(SERVER_CLOSING),
     [SERVER_ACTIVE] = MAY(SERVER_IDLE) | MAY(SERVER_RESETTING) | MAY(SERVER_CLOSING),
     [SERVER_RESETTING] = MAY(SERVER_IDLE) | MAY(SERVER_CLOSING),
     [SERVER_MOVING] = 0,
@@ -45,11 +48,12 @@ server_set_state(struct server *s, enum server_state to)
 static void
 publish_active(struct site *site)
 {
-	atomic_store_explicit(&site->backend->worker[site->pools->index].active, site->n_active,
-	    memory_order_relaxed);
+	atomic_store_explicit(&site->backend->worker[site->pools->index].active,
+	    site->n_active, memory_order_relaxed);
 }
 
-/* Sequentially consistent: who looks for waiters afterwards must have shown this before. */
+/* Sequentially consistent: who looks for waiters afterwards must have shown this before.
+ */
 static void
 publish_idle(struct pool *p)
 {
@@ -336,8 +340,8 @@ server_lose(struct server *s, int error)
 bool
 server_too_old(const struct server *s, uint64_t now_us)
 {
-	uint64_t lifetime =
-	    atomic_load_explicit(&s->pool->backend->limits.server_lifetime_us, memory_order_relaxed);
+	uint64_t lifetime = atomic_load_explicit(
+	    &s->pool->backend->limits.server_lifetime_us, memory_order_relaxed);
 
 	if (lifetime == 0)
 		return s->requested_us != 0;
@@ -351,9 +355,15 @@ server_needs_check(const struct server *s, uint64_t now_us)
 {
 	uint64_t delay = atomic_load_explicit(
 	    &s->pool->backend->limits.server_check_delay_us, memory_order_relaxed);
-	uint64_t since = s->tested_us > s->idle_since_us ? s->tested_us : s->idle_since_us;
+	uint64_t since =
+	    s->tested_us > s->idle_since_us ? s->tested_us : s->idle_since_us;
 
-	return now_us - since > delay || (delay == 0 && s->tested_us < s->idle_since_us);
+	/* Since the breaker opened nobody has heard from it: its machine may be another
+	 * one by now. */
+	return now_us - since > delay ||
+	       (delay == 0 && s->tested_us < s->idle_since_us) ||
+	       since <= atomic_load_explicit(
+			    &s->pool->backend->opened_us, memory_order_relaxed);
 }
 
 /* Is there a reason to close it rather than keep it? */
@@ -364,10 +374,12 @@ unwanted(const struct server *s)
 	int connections = atomic_load_explicit(&b->connections, memory_order_relaxed);
 
 	return s->close_needed || s->pool->pools->ending ||
-	    atomic_load_explicit(&b->retired, memory_order_relaxed) ||
-	    server_too_old(s, pools_now(s->pool->pools)) || connections > budget_hard_limit(b) ||
-	    (connections > atomic_load_explicit(&b->limits.pool_size, memory_order_relaxed) &&
-		atomic_load_explicit(&b->waiting, memory_order_relaxed) == 0);
+	       atomic_load_explicit(&b->retired, memory_order_relaxed) ||
+	       server_too_old(s, pools_now(s->pool->pools)) ||
+	       connections > budget_hard_limit(b) ||
+	       (connections >
+		       atomic_load_explicit(&b->limits.pool_size, memory_order_relaxed) &&
+		   atomic_load_explicit(&b->waiting, memory_order_relaxed) == 0);
 }
 
 void
@@ -413,6 +425,15 @@ send_query(struct server *s, const char *sql)
 	msgbuf_fini(&m);
 }
 
+/* Somebody waits for a check, and could have another connection instead. */
+static uint64_t
+test_timeout_ms(const struct pool *p, enum server_test test)
+{
+	uint64_t ms = atomic_load(&p->backend->limits.server_connect_timeout_us) / 1000;
+
+	return test == TEST_CHECK && ms > CHECK_MS ? CHECK_MS : ms;
+}
+
 void
 server_test(struct server *s, enum server_test test, const char *sql)
 {
@@ -434,17 +455,17 @@ server_test(struct server *s, enum server_test test, const char *sql)
 	if (test == TEST_HOLD)
 		return;
 	send_query(s, sql);
-	timer_start(p->pools->loop, &s->timer,
-	    atomic_load(&p->backend->limits.server_connect_timeout_us) / 1000);
+	timer_start(p->pools->loop, &s->timer, test_timeout_ms(p, test));
 }
 
 /* ---- what a server says at rest ---- */
 
 static void
-log_server(enum log_level level, const char *message, const struct server *s, const char *error)
+log_server(
+    enum log_level level, const char *message, const struct server *s, const char *error)
 {
-	log_line(level, message, "backend", s->pool->backend->label, "user", s->pool->lane->user,
-	    "address", s->address, "error", error, NULL);
+	log_line(level, message, "backend", s->pool->backend->label, "user",
+	    s->pool->lane->user, "address", s->address, "error", error, NULL);
 }
 
 static void
@@ -477,8 +498,8 @@ error_at_rest(struct server *s, struct slice body)
 	struct slice code = msg_error_field(body, 'C'), text = msg_error_field(body, 'M');
 	struct err e;
 
-	(void)err_set(&e, "57P01", BLAST_SESSION, "%.*s", (int)(text.len > 300 ? 300 : text.len),
-	    text.ptr == NULL ? "" : text.ptr);
+	(void)err_set(&e, "57P01", BLAST_SESSION, "%.*s",
+	    (int)(text.len > 300 ? 300 : text.len), text.ptr == NULL ? "" : text.ptr);
 	backend_note(s->pool->backend, &e);
 	log_server(slice_eq_str(code, "57P01") ? LOG_INFO : LOG_NOTICE,
 	    "server ended a connection at rest", s, e.msg);
@@ -490,7 +511,8 @@ test_finished(struct server *s, char status)
 {
 	s->tested_us = pools_now(s->pool->pools);
 	if (s->test_failed || status != 'I') {
-		log_server(LOG_NOTICE, "reset or check of a server connection failed", s, NULL);
+		log_server(
+		    LOG_NOTICE, "reset or check of a server connection failed", s, NULL);
 		server_close(s, true);
 		return;
 	}
@@ -551,13 +573,15 @@ bytes_at_rest(struct server *s, struct buf *b, uint32_t off, uint32_t len)
 		case READ_PIECE:
 			break;
 		case READ_BIG:
-			if (s->state == SERVER_RESETTING && (m.type == 'D' || m.type == 'T')) {
+			if (s->state == SERVER_RESETTING &&
+			    (m.type == 'D' || m.type == 'T')) {
 				reader_pass(&s->reader);
 				break;
 			}
 			/* fall through */
 		case READ_BAD:
-			log_server(LOG_WARNING, "nonsense from a server at rest", s, NULL);
+			log_server(
+			    LOG_WARNING, "nonsense from a server at rest", s, NULL);
 			end_at_rest(s);
 			break;
 		}
@@ -589,7 +613,7 @@ static bool
 is_network_error(int error)
 {
 	return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ||
-	    error == EHOSTDOWN || error == ENETDOWN;
+	       error == EHOSTDOWN || error == ENETDOWN;
 }
 
 static void
@@ -640,7 +664,8 @@ test_expired(struct timer *t)
 		stream_close(&s->stream, 0);
 		return;
 	}
-	log_server(LOG_NOTICE, "reset or check of a server connection timed out", s, NULL);
+	log_server(
+	    LOG_NOTICE, "reset or check of a server connection timed out", s, NULL);
 	server_close(s, false);
 }
 

@@ -64,8 +64,8 @@ unreachable(const struct pool *p, struct err *e)
 	char text[200];
 
 	(void)backend_last_error(p->backend, text, sizeof text);
-	return err_set(e, "08001", BLAST_TXN, "server %s cannot be reached: %s", p->backend->label,
-	    *text == 0 ? "no reason is known" : text);
+	return err_set(e, "08001", BLAST_TXN, "server %s cannot be reached: %s",
+	    p->backend->label, *text == 0 ? "no reason is known" : text);
 }
 
 /* Nothing alive that could be released to it, and no attempt may be made. */
@@ -73,7 +73,7 @@ static bool
 is_hopeless(const struct pool *p)
 {
 	return p->n_dialing == 0 && atomic_load(&p->lane->connections) == 0 &&
-	    !backend_would_be_usable(p->backend, pools_now(p->pools));
+	       !backend_would_be_usable(p->backend, pools_now(p->pools));
 }
 
 enum rc
@@ -84,6 +84,11 @@ waiter_queue(struct pool *p, struct waiter *w, struct err *e)
 
 	if (!paused && is_hopeless(p))
 		return unreachable(p, e);
+	if (pools_now(p->pools) < p->refused_until_us &&
+	    atomic_load(&p->lane->connections) == 0) {
+		*e = *p->refused;
+		return RC_ERR;
+	}
 	w->pool = p;
 	w->server = NULL;
 	w->since_us = pools_now(p->pools);
@@ -166,15 +171,17 @@ pool_wait_reason(const struct waiter *w, char *buf, size_t size)
 	else if (atomic_load(&b->paused))
 		(void)snprintf(buf, size, "database %s is paused", b->database);
 	else if (p->n_checking > 0)
-		(void)snprintf(buf, size, "an idle connection to %s is checked", b->label);
+		(void)snprintf(
+		    buf, size, "an idle connection to %s is checked", b->label);
 	else if (p->n_dialing > 0)
 		(void)snprintf(buf, size, "connecting to %s", b->label);
 	else if (p->site->retry_us > now)
-		(void)snprintf(buf, size, "next attempt to connect to %s in %.1f s: %.120s", b->label,
+		(void)snprintf(buf, size,
+		    "next attempt to connect to %s in %.1f s: %.120s", b->label,
 		    (double)(p->site->retry_us - now) / 1e6, p->site->last_error.msg);
 	else if (atomic_load(&b->connections) >= limit)
-		(void)snprintf(buf, size, "pool_size of %s (%d) reached, %d active", b->label, limit,
-		    backend_active(b));
+		(void)snprintf(buf, size, "pool_size of %s (%d) reached, %d active",
+		    b->label, limit, backend_active(b));
 	else if (p->max_connections > 0)
 		(void)snprintf(buf, size, "user %s has all of its %d connections to %s",
 		    p->lane->user, p->max_connections, b->label);

@@ -1,4 +1,5 @@
-/* Choice of primary and replica, the circuit breaker, the budget's count: no server, no clock. */
+/* Choice of primary and replica, the circuit breaker, the budget's count: no server, no
+ * clock. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,11 +82,13 @@ static void
 without_a_probe_position_decides(void **state)
 {
 	struct backend_target t = {.host = "h", .port = "1"};
-	struct backend *two[2] = {backend_create("d", "s", 0, 1, &t), backend_create("d", "s", 1, 1, &t)};
+	struct backend *two[2] = {
+	    backend_create("d", "s", 0, 1, &t), backend_create("d", "s", 1, 1, &t)};
 
 	(void)state;
 	assert_ptr_equal(choose_primary(two, 2), two[0]);
-	assert_ptr_equal(choose_replica(two, 2, REPLICA_RANDOM, NULL, NOW, 7, &cursor), two[1]);
+	assert_ptr_equal(
+	    choose_replica(two, 2, REPLICA_RANDOM, NULL, NOW, 7, &cursor), two[1]);
 	backend_unref(two[0]);
 	backend_unref(two[1]);
 }

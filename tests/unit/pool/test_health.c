@@ -29,11 +29,11 @@ clock_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-#define EVENTUALLY(ms, expr)                                                             \
-	do {                                                                              \
-		for (int wait_ = 0; wait_ < (ms) && !(expr); wait_++)                      \
-			usleep(1000);                                                      \
-		assert_true(expr);                                                         \
+#define EVENTUALLY(ms, expr)                                          \
+	do {                                                          \
+		for (int wait_ = 0; wait_ < (ms) && !(expr); wait_++) \
+			usleep(1000);                                 \
+		assert_true(expr);                                    \
 	} while (0)
 
 static void
@@ -47,8 +47,8 @@ static bool
 make_standby(void)
 {
 	char dir[100];
-	const char *const argv[] = {TEST_PG_BIN "/pg_basebackup", "-h", pg.dir, "-p", pg.port,
-	    "-U", "postgres", "-D", dir, "-R", "-c", "fast", "--no-sync", NULL};
+	const char *const argv[] = {TEST_PG_BIN "/pg_basebackup", "-h", pg.dir, "-p",
+	    pg.port, "-U", "postgres", "-D", dir, "-R", "-c", "fast", "--no-sync", NULL};
 
 	standby = pg;
 	snprintf(dir, sizeof dir, "%s/standby", pg.dir);
@@ -60,13 +60,14 @@ make_standby(void)
 static int
 setup(void **state)
 {
-	struct backend_target t = {.host = pg.dir, .dbname = "postgres", .user = "prober"};
+	struct backend_target t = {
+	    .host = pg.dir, .dbname = "postgres", .user = "prober"};
 	struct err e;
 
 	(void)state;
 	log_setup(LOG_LOGFMT, LOG_ERROR, 0);
 	have_pg = test_pg_init(&pg) && test_pg_start(&pg) && make_standby() &&
-	    test_pg_sql(&pg, "CREATE ROLE prober LOGIN");
+		  test_pg_sql(&pg, "CREATE ROLE prober LOGIN");
 	if (!have_pg) {
 		print_message("no PostgreSQL 15 here: nothing is tested\n");
 		return 0;
@@ -102,10 +103,10 @@ teardown(void **state)
 	return 0;
 }
 
-#define NEEDS_PG                                                                         \
-	do {                                                                              \
-		if (!have_pg)                                                              \
-			skip();                                                            \
+#define NEEDS_PG                \
+	do {                    \
+		if (!have_pg)   \
+			skip(); \
 	} while (0)
 
 static struct backend *
@@ -129,7 +130,8 @@ finds_roles(void **state)
 	assert_true(atomic_load(&b[0]->latency_us) > 0);
 }
 
-/* A write, then the replica counts as past it, much sooner than by the probes' own interval. */
+/* A write, then the replica counts as past it, much sooner than by the probes' own
+ * interval. */
 static void
 hurries_for_a_token(void **state)
 {
@@ -142,7 +144,8 @@ hurries_for_a_token(void **state)
 	atomic_store(&b[1]->limits.probe_interval_us, 5000000);
 	usleep(300000);
 	for (int i = 0; i < 3; i++) {
-		assert_true(test_pg_sql(&pg, "CREATE TABLE IF NOT EXISTS t (a int); INSERT INTO t VALUES (1)"));
+		assert_true(test_pg_sql(&pg,
+		    "CREATE TABLE IF NOT EXISTS t (a int); INSERT INTO t VALUES (1)"));
 		began = t.written_us = clock_us();
 		assert_null(replica(&t));
 		for (int j = 0; j < 5; j++) {
@@ -165,8 +168,8 @@ stop_server(const struct test_pg *who, int signal)
 	char sql[100];
 
 	/* The postmaster alone would leave the probe's own backend answering. */
-	snprintf(sql, sizeof sql, "pkill -%d -P %d; kill -%d %d", signal, (int)who->pid, signal,
-	    (int)who->pid);
+	snprintf(sql, sizeof sql, "pkill -%d -P %d; kill -%d %d", signal, (int)who->pid,
+	    signal, (int)who->pid);
 	assert_int_equal(system(sql), 0);
 }
 

@@ -21,7 +21,8 @@ group_setup(void **state)
 	(void)state;
 	log_setup(LOG_LOGFMT, LOG_ERROR, 0);
 	have_pg = test_pg_init(&pg) && test_pg_start(&pg) &&
-	    test_pg_sql(&pg, "CREATE ROLE anna LOGIN") && test_pg_sql(&pg, "CREATE ROLE bert LOGIN");
+		  test_pg_sql(&pg, "CREATE ROLE anna LOGIN") &&
+		  test_pg_sql(&pg, "CREATE ROLE bert LOGIN");
 	if (!have_pg)
 		print_message("no PostgreSQL 15 here: nothing is tested\n");
 	return 0;
@@ -126,8 +127,8 @@ budget_is_exact(void **state)
 	atomic_store(&sampling, true);
 	pthread_create(&t, NULL, sample, NULL);
 	for (int i = 0; i < 16; i++)
-		client_start(&clients[i], &world, i & 1, i % 3 == 0 ? "anna" : "bert", "SELECT 1",
-		    300, i % 5 == 0);
+		client_start(&clients[i], &world, i & 1, i % 3 == 0 ? "anna" : "bert",
+		    "SELECT 1", 300, i % 5 == 0);
 	while (!client_wait(&clients[0], 50))
 		assert_true(server_has_at_most(5));
 	wait_all(16, 30000);
@@ -141,7 +142,7 @@ budget_is_exact(void **state)
 	assert_in_range(atomic_load(&seen_max), 1, 5);
 	assert_int_equal(atomic_load(&BACKEND->waiting), 0);
 	EVENTUALLY(3000, atomic_load(&BACKEND->connections) ==
-		world_idle(&world, 0) + world_idle(&world, 1));
+			     world_idle(&world, 0) + world_idle(&world, 1));
 	world_stop(&world);
 }
 
@@ -171,7 +172,8 @@ busy_login_gives_way(void **state)
 	for (int other = 0; other < 2; other++) {
 		start(2, 2);
 		for (int i = 1; i < 9; i++)
-			client_start(&clients[i], &world, 0, "anna", "SELECT 1", 1000000, 1);
+			client_start(
+			    &clients[i], &world, 0, "anna", "SELECT 1", 1000000, 1);
 		world_sleep_ms(100);
 		client_start(&clients[0], &world, other, "bert", "SELECT 1", 3, 0);
 		wait_all(1, 5000);
@@ -192,9 +194,10 @@ idle_connection_moves(void **state)
 	for (int i = 0; i < 6; i++) {
 		client_start(&clients[i], &world, i & 1, "anna", "SELECT 1", 1, 0);
 		assert_true(client_wait(&clients[i], 3000));
-		assert_int_equal(atomic_load(&clients[i].pid), atomic_load(&clients[0].pid));
 		assert_int_equal(
-		    atomic_load(&clients[i].server_id), atomic_load(&clients[0].server_id));
+		    atomic_load(&clients[i].pid), atomic_load(&clients[0].pid));
+		assert_int_equal(atomic_load(&clients[i].server_id),
+		    atomic_load(&clients[0].server_id));
 	}
 	assert_int_equal(atomic_load(&BACKEND->n_connects), 1);
 	assert_int_equal(atomic_load(&BACKEND->n_moves), 5);
@@ -207,21 +210,24 @@ turn_tls_on(void)
 	struct passwd *user = getpwnam("postgres");
 	struct test_cert cert;
 
-	test_cert_make(&cert, pg.data, "server", "localhost", "DNS:localhost", EVP_sha256(), NULL);
+	test_cert_make(
+	    &cert, pg.data, "server", "localhost", "DNS:localhost", EVP_sha256(), NULL);
 	if (geteuid() == 0 && (chown(cert.cert_file, user->pw_uid, user->pw_gid) != 0 ||
 				  chown(cert.key_file, user->pw_uid, user->pw_gid) != 0))
 		abort();
 	test_cert_free(&cert);
 	return test_pg_sql(&pg, "ALTER SYSTEM SET ssl_cert_file = 'server.crt'") &&
-	    test_pg_sql(&pg, "ALTER SYSTEM SET ssl_key_file = 'server.key'") &&
-	    test_pg_sql(&pg, "ALTER SYSTEM SET ssl = on") &&
-	    test_pg_sql(&pg, "SELECT pg_reload_conf()");
+	       test_pg_sql(&pg, "ALTER SYSTEM SET ssl_key_file = 'server.key'") &&
+	       test_pg_sql(&pg, "ALTER SYSTEM SET ssl = on") &&
+	       test_pg_sql(&pg, "SELECT pg_reload_conf()");
 }
 
 static void
 tls_moves_along(void **state)
 {
-	struct backend_target t = {.host = "127.0.0.1", .port = pg.port, .dbname = "postgres",
+	struct backend_target t = {.host = "127.0.0.1",
+	    .port = pg.port,
+	    .dbname = "postgres",
 	    .sslmode = "require"};
 
 	(void)state;
@@ -231,7 +237,8 @@ tls_moves_along(void **state)
 	world.backend = backend_create("shop", "s1", 0, 1, &t);
 	for (int i = 0; i < 10; i++) {
 		client_start(&clients[i], &world, i & 1, "anna",
-		    "DO $$ BEGIN IF NOT (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())"
+		    "DO $$ BEGIN IF NOT (SELECT ssl FROM pg_stat_ssl WHERE pid = "
+		    "pg_backend_pid())"
 		    " THEN PERFORM pg_sleep(1000); END IF; END $$",
 		    1, 0);
 		assert_true(client_wait(&clients[i], 3000));
@@ -245,7 +252,8 @@ tls_moves_along(void **state)
 	world_stop(&world);
 }
 
-/* 13 clients share 2 servers, each for 5 ms: first-in-first-out would make each wait for 30 ms. */
+/* 13 clients share 2 servers, each for 5 ms: first-in-first-out would make each wait for
+ * 30 ms. */
 static void
 lonely_client_waits_no_longer(void **state)
 {
@@ -257,7 +265,8 @@ lonely_client_waits_no_longer(void **state)
 	client_start(&clients[0], &world, 1, "anna", "SELECT 1", 40, 5);
 	wait_all(1, 20000);
 	assert_int_equal(atomic_load(&clients[0].done), 40);
-	print_message("longest wait: %.1f ms\n", (double)atomic_load(&clients[0].max_wait_us) / 1e3);
+	print_message("longest wait: %.1f ms\n",
+	    (double)atomic_load(&clients[0].max_wait_us) / 1e3);
 	assert_true(atomic_load(&clients[0].max_wait_us) < 150000);
 	assert_int_equal(atomic_load(&BACKEND->n_connects), 2);
 	world_stop_clients(&clients[1], 12);
@@ -279,7 +288,8 @@ waiter_times_out(void **state)
 	assert_int_equal(atomic_load(&clients[0].done), 1);
 	assert_int_equal(atomic_load(&clients[1].failed), 1);
 	assert_string_equal(clients[1].err.sqlstate, "53300");
-	assert_string_equal(clients[1].err.hint, "pool_size of shop/s1/0 (1) reached, 1 active");
+	assert_string_equal(
+	    clients[1].err.hint, "pool_size of shop/s1/0 (1) reached, 1 active");
 	world_stop(&world);
 }
 
@@ -326,7 +336,8 @@ idle_ones_are_closed(void **state)
 	start(1, 5);
 	atomic_store(&BACKEND->limits.server_idle_timeout_us, 300000);
 	for (int i = 0; i < 3; i++)
-		client_start(&clients[i], &world, 0, "anna", "SELECT pg_sleep(0.1)", 1, 0);
+		client_start(
+		    &clients[i], &world, 0, "anna", "SELECT pg_sleep(0.1)", 1, 0);
 	wait_all(3, 3000);
 	EVENTUALLY(2000, atomic_load(&BACKEND->connections) == 0);
 	world_stop(&world);
@@ -397,7 +408,8 @@ terminated_at_rest_is_noticed(void **state)
 	start(1, 5);
 	client_start(&clients[0], &world, 0, "anna", "SELECT 1", 1, 0);
 	wait_all(1, 3000);
-	assert_true(test_pg_sql(&pg, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'anna'"));
+	assert_true(test_pg_sql(&pg, "SELECT pg_terminate_backend(pid) FROM "
+				     "pg_stat_activity WHERE usename = 'anna'"));
 	EVENTUALLY(2000, atomic_load(&BACKEND->connections) == 0);
 	client_start(&clients[0], &world, 0, "anna", "SELECT 1", 1, 0);
 	wait_all(1, 3000);
@@ -514,7 +526,8 @@ resets_before_release(void **state)
 	world_sleep_ms(200);
 	world_call(&world, 0, reset_it, "DISCARD ALL");
 	client_start(&clients[1], &world, 0, "anna",
-	    "DO $$ BEGIN IF current_setting('work_mem') = '1234kB' THEN RAISE 'leak'; END IF; END $$",
+	    "DO $$ BEGIN IF current_setting('work_mem') = '1234kB' THEN RAISE 'leak'; "
+	    "END IF; END $$",
 	    1, 60000);
 	EVENTUALLY(3000, atomic_load(&clients[1].pid) != 0);
 	assert_int_equal(atomic_load(&clients[1].pid), atomic_load(&clients[0].pid));

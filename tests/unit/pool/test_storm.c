@@ -1,6 +1,7 @@
-/* Everything at once, by chance: three workers, three logins, few places; clients release, discard, reset, cancel their
- * queries, give up waiting; connections are killed from outside. With the janitors stopped, so that a lost wake-up would
- * be a client that waits for ever. WEIR_SEED repeats a run (as far as threads repeat). */
+/* Everything at once, by chance: three workers, three logins, few places; clients
+ * release, discard, reset, cancel their queries, give up waiting; connections are killed
+ * from outside. With the janitors stopped, so that a lost wake-up would be a client that
+ * waits for ever. WEIR_SEED repeats a run (as far as threads repeat). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,7 +121,8 @@ actor_lost(struct server *s, int error)
 	again(a);
 }
 
-static const struct server_owner_ops actor_ops = {actor_received, actor_drained, actor_lost};
+static const struct server_owner_ops actor_ops = {
+    actor_received, actor_drained, actor_lost};
 
 static void
 stop_waiting(struct actor *a)
@@ -237,8 +239,9 @@ group_setup(void **state)
 	(void)state;
 	log_setup(LOG_LOGFMT, LOG_ERROR, 0);
 	have_pg = test_pg_init(&pg) && test_pg_start(&pg) &&
-	    test_pg_sql(&pg, "CREATE ROLE anna LOGIN") &&
-	    test_pg_sql(&pg, "CREATE ROLE bert LOGIN") && test_pg_sql(&pg, "CREATE ROLE carl LOGIN");
+		  test_pg_sql(&pg, "CREATE ROLE anna LOGIN") &&
+		  test_pg_sql(&pg, "CREATE ROLE bert LOGIN") &&
+		  test_pg_sql(&pg, "CREATE ROLE carl LOGIN");
 	if (!have_pg)
 		print_message("no PostgreSQL 15 here: nothing is tested\n");
 	return 0;
@@ -267,12 +270,14 @@ show_server(struct server *s, void *arg)
 	const struct actor *a = s->owner;
 
 	(void)arg;
-	print_message("    server %lu pid %u %s reading %d queued %u flags %d ended %d cancels %d "
-		      "boundary %d; owner %ld has it %d, timer %d, asked %lu rounds %d\n",
+	print_message(
+	    "    server %lu pid %u %s reading %d queued %u flags %d ended %d cancels %d "
+	    "boundary %d; owner %ld has it %d, timer %d, asked %lu rounds %d\n",
 	    (unsigned long)s->id, s->backend_pid, server_state_name(s->state),
-	    io_reading(&s->stream.io), stream_queued(&s->stream), s->stream.io.flags, s->ended,
-	    s->cancels, reader_at_boundary(&s->reader), a == NULL ? -1 : (long)(a - actors),
-	    a != NULL && a->server == s, a != NULL && timer_armed(&a->timer),
+	    io_reading(&s->stream.io), stream_queued(&s->stream), s->stream.io.flags,
+	    s->ended, s->cancels, reader_at_boundary(&s->reader),
+	    a == NULL ? -1 : (long)(a - actors), a != NULL && a->server == s,
+	    a != NULL && timer_armed(&a->timer),
 	    a == NULL ? 0 : (unsigned long)a->asked_us, a == NULL ? 0 : a->rounds);
 }
 
@@ -284,17 +289,20 @@ show(void *arg)
 	struct backend *b = world.backend;
 
 	print_message("worker %d: oldest %lu coming %d\n", ps->index,
-	    (unsigned long)b->worker[ps->index].oldest_wait_us, b->worker[ps->index].coming);
+	    (unsigned long)b->worker[ps->index].oldest_wait_us,
+	    b->worker[ps->index].coming);
 	LIST_FOREACH (n, &ps->all) {
 		struct pool *p = LIST_ENTRY(n, struct pool, node);
 
-		print_message("  %s: idle %d active %d testing %d dialing %d waiting %d asked %d "
-			      "promised %d lacks %d, site: places %d expected %d dialing %d, "
-			      "lane: %d connections %d waiting %d coming\n",
+		print_message(
+		    "  %s: idle %d active %d testing %d dialing %d waiting %d asked %d "
+		    "promised %d lacks %d, site: places %d expected %d dialing %d, "
+		    "lane: %d connections %d waiting %d coming\n",
 		    p->lane->user, p->n_idle, p->n_active, p->n_testing, p->n_dialing,
-		    p->n_waiting, p->n_asked, p->promised, p->lacks_place, p->site->n_places,
-		    p->site->n_expected, p->site->n_dialing, p->lane->connections,
-		    p->lane->worker[ps->index].waiting, p->lane->worker[ps->index].coming);
+		    p->n_waiting, p->n_asked, p->promised, p->lacks_place,
+		    p->site->n_places, p->site->n_expected, p->site->n_dialing,
+		    p->lane->connections, p->lane->worker[ps->index].waiting,
+		    p->lane->worker[ps->index].coming);
 		pool_each_server(p, show_server, ps);
 	}
 }
@@ -311,8 +319,8 @@ nobody_hangs(void)
 		if (asked != 0 && now > asked + 10000000) {
 			for (int w = 0; w < world.n; w++)
 				world_call(&world, w, show, world.pools[w]);
-			(void)test_pg_sql(&pg, "COPY (SELECT pid, usename, state, query, wait_event, clock_timestamp() - state_change FROM pg_stat_activity) TO '/tmp/P-activity'");
-			fail_msg("actor %d of worker %d hangs: %d connections, %d waiting", i,
+			fail_msg(
+			    "actor %d of worker %d hangs: %d connections, %d waiting", i,
 			    actors[i].worker, atomic_load(&world.backend->connections),
 			    atomic_load(&world.backend->waiting));
 		}
@@ -345,19 +353,23 @@ storm(int workers, int pool_size, int rounds, uint64_t seed)
 		if (i % 10 == 9)
 			(void)test_pg_sql(&pg,
 			    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-			    " WHERE usename IN ('anna', 'bert', 'carl') ORDER BY random() LIMIT 1");
+			    " WHERE usename IN ('anna', 'bert', 'carl') ORDER BY "
+			    "random() LIMIT 1");
 	}
 	for (int i = 0; i < ACTORS; i++) {
 		if (atomic_load(&actors[i].longest_us) > longest)
 			longest = atomic_load(&actors[i].longest_us);
 		if (atomic_load(&actors[i].failed) > 0)
-			print_message("failed: %s %s\n", actors[i].err.sqlstate, actors[i].err.msg);
+			print_message(
+			    "failed: %s %s\n", actors[i].err.sqlstate, actors[i].err.msg);
 		failed += atomic_load(&actors[i].failed);
 	}
-	print_message("seed %lu: %d granted, %d gave up, %d lost, %lu connects, %lu moves, %lu "
-		      "evictions, longest wait %.0f ms\n",
+	print_message(
+	    "seed %lu: %d granted, %d gave up, %d lost, %lu connects, %lu moves, %lu "
+	    "evictions, longest wait %.0f ms\n",
 	    (unsigned long)seed, granted, gave_up, lost_n,
-	    (unsigned long)world.backend->n_connects, (unsigned long)world.backend->n_moves,
+	    (unsigned long)world.backend->n_connects,
+	    (unsigned long)world.backend->n_moves,
 	    (unsigned long)world.backend->n_evictions, (double)longest / 1e3);
 	assert_int_equal(failed, 0);
 	assert_in_range(atomic_load(&seen_max), 1, pool_size);

@@ -1,5 +1,6 @@
-/* What the pool's tests share: workers in threads of their own, and clients that run in them. A client is a waiter with
- * a script: acquire, send a query, wait for its answer, keep the server for a while, release, again. */
+/* What the pool's tests share: workers in threads of their own, and clients that run in
+ * them. A client is a waiter with a script: acquire, send a query, wait for its answer,
+ * keep the server for a while, release, again. */
 #ifndef WEIR_TESTS_POOL_WORLD_H
 #define WEIR_TESTS_POOL_WORLD_H
 
@@ -84,7 +85,8 @@ world_thread(void *arg)
 static inline struct backend *
 world_backend(const char *host, const char *port)
 {
-	struct backend_target t = {.host = host, .port = port, .dbname = "postgres", .sslmode = "disable"};
+	struct backend_target t = {
+	    .host = host, .port = port, .dbname = "postgres", .sslmode = "disable"};
 
 	return backend_create("shop", "s1", 0, 1, &t);
 }
@@ -99,17 +101,19 @@ world_start(struct world *w, const struct test_pg *pg, int n)
 	w->backend = world_backend(pg->dir, pg->port);
 	assert_int_equal(dialer_create(&w->dialer, 2, &e), RC_OK);
 	for (int i = 0; i < n; i++) {
-		enum loop_kind kind = getenv("WEIR_EVENT_LOOP") != NULL &&
-			strcmp(getenv("WEIR_EVENT_LOOP"), "epoll") == 0
-		    ? LOOP_EPOLL
-		    : LOOP_AUTO;
+		enum loop_kind kind =
+		    getenv("WEIR_EVENT_LOOP") != NULL &&
+			    strcmp(getenv("WEIR_EVENT_LOOP"), "epoll") == 0
+			? LOOP_EPOLL
+			: LOOP_AUTO;
 
 		assert_int_equal(loop_create(&w->loop[i], kind, &e), RC_OK);
 		w->pools[i] = pools_create(w->loop[i], i, w->dialer);
 	}
 	pools_set_peers(w->pools, n);
 	for (int i = 0; i < n; i++)
-		assert_int_equal(pthread_create(&w->thread[i], NULL, world_thread, w->loop[i]), 0);
+		assert_int_equal(
+		    pthread_create(&w->thread[i], NULL, world_thread, w->loop[i]), 0);
 }
 
 static inline void
@@ -162,21 +166,21 @@ struct client {
 	struct world *w;
 	int worker;
 	const char *user, *sql;
-	atomic_int rounds;       /* to go */
-	int hold_ms;             /* after the answer */
+	atomic_int rounds; /* to go */
+	int hold_ms;       /* after the answer */
 	struct waiter waiter;
 	struct timer timer;
 	struct server *server;
 	uint64_t asked_us;
 	bool sent;
 	/* ---- to be looked at by the test ---- */
-	atomic_int done;         /* rounds that worked */
+	atomic_int done; /* rounds that worked */
 	atomic_int failed, lost;
 	atomic_bool finished;
 	_Atomic uint64_t max_wait_us;
-	_Atomic uint32_t pid;    /* of the server last used */
+	_Atomic uint32_t pid; /* of the server last used */
 	_Atomic uint64_t server_id;
-	struct err err;          /* once `failed` is counted */
+	struct err err; /* once `failed` is counted */
 };
 
 static inline void client_next(struct client *);
@@ -247,7 +251,8 @@ client_lost(struct server *s, int error)
 		client_next(c);
 }
 
-static const struct server_owner_ops client_ops = {client_received, client_drained, client_lost};
+static const struct server_owner_ops client_ops = {
+    client_received, client_drained, client_lost};
 
 static inline void
 client_use(struct client *c, struct server *s)
@@ -317,8 +322,8 @@ client_begin(void *arg)
 }
 
 static inline void
-client_start(struct client *c, struct world *w, int worker, const char *user, const char *sql,
-    int rounds, int hold_ms)
+client_start(struct client *c, struct world *w, int worker, const char *user,
+    const char *sql, int rounds, int hold_ms)
 {
 	memset(c, 0, sizeof *c);
 	c->w = w;
@@ -351,11 +356,11 @@ world_stop_clients(struct client *c, int n)
 }
 
 /* Waits until the expression holds, for at most so many milliseconds. */
-#define EVENTUALLY(ms, expr)                                                             \
-	do {                                                                              \
-		for (int wait_ = 0; wait_ < (ms) && !(expr); wait_++)                      \
-			usleep(1000);                                                      \
-		assert_true(expr);                                                         \
+#define EVENTUALLY(ms, expr)                                          \
+	do {                                                          \
+		for (int wait_ = 0; wait_ < (ms) && !(expr); wait_++) \
+			usleep(1000);                                 \
+		assert_true(expr);                                    \
 	} while (0)
 
 static inline int
