@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#include "base/asan.h"
+
+#if defined(WEIR_ASAN)
 #define BLOCK_MIN 0
 #else
 #define BLOCK_MIN 2048

@@ -1,5 +1,6 @@
 /* The part of the event loop that epoll and io_uring share: turns, connections, mail,
  * deferred calls. */
+#include "base/asan.h"
 #include "base/loop_impl.h"
 
 #include <assert.h>
@@ -537,7 +538,7 @@ loop_io_received(struct io *io, struct buf *b, uint32_t off, uint32_t len)
 	loop->bytes_received += len;
 	loop->recv_off = off + len;
 	io->ops->received(io, b, off, len);
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(WEIR_ASAN)
 	/* A use of bytes that were not kept shall be seen. */
 	if (loop->recv_buf != NULL)
 		buf_unref(loop->recv_buf);

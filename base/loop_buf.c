@@ -1,12 +1,13 @@
 /* Buffers and queues of output pieces. Free buffers of the standard size are kept for
  * reuse, but few, so that memory belongs to traffic; under AddressSanitizer none is. */
+#include "base/asan.h"
 #include "base/loop_impl.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define BUF_STD_CAP ((uint32_t)(16384 - sizeof(struct buf)))
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(WEIR_ASAN)
 #define KEEP_FREE false
 #else
 #define KEEP_FREE true

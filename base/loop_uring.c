@@ -11,6 +11,7 @@
  * cancelled A change between RECV and HANGUP goes through NONE: cancel, await the
  * completion, arm anew at the end of the turn. Bytes that a receive had taken before its
  * cancellation was known are held (io_extra) until reading goes on. */
+#include "base/asan.h"
 #include "base/loop_impl.h"
 
 #include <assert.h>
@@ -24,13 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#endif
 
 #define SQ_ENTRIES 512
 #define CQ_ENTRIES 4096

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#include "base/asan.h"
+
+#if defined(WEIR_ASAN)
 #define SLAB_IS_MALLOC 1
 #else
 #define SLAB_IS_MALLOC 0
