@@ -411,11 +411,22 @@ pools_each(struct pools *ps, void (*fn)(struct pool *, void *arg), void *arg)
 static bool
 idle_too_long(const struct server *s, uint64_t now_us)
 {
-	const struct backend *b = s->pool->backend;
-	uint64_t timeout = atomic_load(&b->limits.server_idle_timeout_us);
+	uint64_t timeout = atomic_load(&s->pool->backend->limits.server_idle_timeout_us);
 
-	return timeout > 0 && now_us - s->idle_since_us > timeout &&
-	       atomic_load(&b->connections) > atomic_load(&b->limits.min_pool_size);
+	return timeout > 0 && now_us - s->idle_since_us > timeout;
+}
+
+/* Connections above the number that shall be kept, those on their way out not counted. */
+static int
+spare_connections(const struct site *s)
+{
+	int n = atomic_load(&s->backend->connections) -
+		atomic_load(&s->backend->limits.min_pool_size);
+
+	LIST_FOREACH (m, &s->members)
+		LIST_FOREACH (c, &LIST_ENTRY(m, struct pool, member)->closing)
+			n--;
+	return n;
 }
 
 static void
@@ -423,12 +434,15 @@ close_unwanted(struct pool *p, uint64_t now_us)
 {
 	struct backend *b = p->backend;
 
-	LIST_FOREACH_SAFE (n, &p->idle) {
+	/* the one used last comes last */
+	for (struct list *n = p->idle.prev, *before; n != &p->idle; n = before) {
 		struct server *s = server_of_node(n);
 
+		before = n->prev;
 		if (s->close_needed || atomic_load(&b->retired) ||
-		    server_too_old(s, now_us) || idle_too_long(s, now_us) ||
-		    atomic_load(&b->connections) > budget_hard_limit(b))
+		    server_too_old(s, now_us) ||
+		    atomic_load(&b->connections) > budget_hard_limit(b) ||
+		    (idle_too_long(s, now_us) && spare_connections(p->site) > 0))
 			server_close(s, true);
 	}
 }

@@ -409,6 +409,10 @@ site_serve(struct deferred *d)
 		give_away(site);
 		set_wake(site, now);
 	}
+	if (atomic_load(
+		&site->backend->paused)) /* it would get its places back at once */
+		atomic_store(
+		    &site->backend->worker[site->pools->index].oldest_wait_us, 0);
 	for (int n = site->n_places; n > 0; n--) {
 		site->n_places--;
 		place_free(site, -1);

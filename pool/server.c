@@ -63,6 +63,17 @@ publish_idle(struct pool *p)
 	atomic_store(&p->lane->worker[i].idle, p->n_idle);
 }
 
+/* One that is gone already is asked for in vain, no more. */
+static void
+publish_fewer_idle(struct pool *p)
+{
+	int i = p->pools->index;
+
+	atomic_store_explicit(
+	    &p->backend->worker[i].idle, p->site->n_idle, memory_order_relaxed);
+	atomic_store_explicit(&p->lane->worker[i].idle, p->n_idle, memory_order_relaxed);
+}
+
 static void
 count_in(struct server *s)
 {
@@ -97,7 +108,7 @@ count_out(struct server *s)
 	case SERVER_IDLE:
 		p->n_idle--;
 		p->site->n_idle--;
-		publish_idle(p);
+		publish_fewer_idle(p);
 		break;
 	case SERVER_ACTIVE:
 		p->n_active--;

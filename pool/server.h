@@ -15,8 +15,9 @@
 
 struct pool;
 
-/*  IDLE in the pool's list -> ACTIVE lent to an owner -> RESETTING (the pool's own reset
- * query or check runs) -> IDLE any -> CLOSING. MOVING: on its way to another worker. */
+/*  IDLE in the pool's list --lent--> ACTIVE --released--> IDLE
+ *  ACTIVE, IDLE --reset query or check--> RESETTING --it worked--> IDLE
+ *  IDLE --> MOVING to another worker; any but MOVING --> CLOSING */
 enum server_state {
 	SERVER_IDLE,
 	SERVER_ACTIVE,

@@ -85,6 +85,35 @@ queues_at_the_limit(void **state)
 	world_stop(&world);
 }
 
+static void
+takes_turns(void **state)
+{
+	uint64_t used[4];
+
+	(void)state;
+	start(1, 5);
+	for (int i = 0; i < 3; i++)
+		client_start(
+		    &clients[i], &world, 0, "anna", "SELECT pg_sleep(0.1)", 1, 0);
+	wait_all(3, 3000);
+	/* the same again and again */
+	for (int i = 0; i < 4; i++) {
+		client_start(&clients[0], &world, 0, "anna", "SELECT 1", 1, 0);
+		wait_all(1, 3000);
+		used[i] = atomic_load(&clients[0].server_id);
+		assert_int_equal(used[i], used[0]);
+	}
+	atomic_store(&BACKEND->limits.server_round_robin, true);
+	for (int i = 0; i < 4; i++) {
+		client_start(&clients[0], &world, 0, "anna", "SELECT 1", 1, 0);
+		wait_all(1, 3000);
+		used[i] = atomic_load(&clients[0].server_id);
+	}
+	assert_int_equal(used[3], used[0]);
+	assert_true(used[0] != used[1] && used[1] != used[2] && used[0] != used[2]);
+	world_stop(&world);
+}
+
 /* ---- the budget ---- */
 
 static atomic_int seen_max;
@@ -503,6 +532,29 @@ checks_before_use(void **state)
 	world_stop(&world);
 }
 
+/* What rested while the breaker was open is checked, whatever server_check_delay says. */
+static void
+checks_after_an_outage(void **state)
+{
+	struct err e;
+
+	(void)state;
+	start(1, 5);
+	client_start(&clients[0], &world, 0, "anna", "SELECT 1", 1, 0);
+	wait_all(1, 3000);
+	backend_set_check_query(BACKEND, "SELECT 1/0");
+	(void)err_set(&e, "08006", BLAST_TXN, "made up");
+	for (int i = 0; i < 3; i++)
+		backend_failed(BACKEND, &e, clock_us());
+	assert_int_equal(atomic_load(&BACKEND->breaker), BREAKER_OPEN);
+	backend_worked(BACKEND);
+	client_start(&clients[0], &world, 0, "anna", "SELECT 1", 2, 0);
+	wait_all(1, 3000);
+	assert_int_equal(atomic_load(&clients[0].done), 2);
+	assert_int_equal(atomic_load(&BACKEND->n_connects), 2);
+	world_stop(&world);
+}
+
 static struct client *hand; /* one whose server the test handles itself */
 
 static void
@@ -642,6 +694,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lends_and_reuses),
+	    cmocka_unit_test(takes_turns),
 	    cmocka_unit_test(queues_at_the_limit),
 	    cmocka_unit_test(budget_is_exact),
 	    cmocka_unit_test(other_login_is_evicted),
@@ -660,6 +713,7 @@ main(void)
 	    cmocka_unit_test(server_restarts),
 	    cmocka_unit_test(frozen_server_times_out),
 	    cmocka_unit_test(checks_before_use),
+	    cmocka_unit_test(checks_after_an_outage),
 	    cmocka_unit_test(resets_before_release),
 	    cmocka_unit_test(cancels),
 	    cmocka_unit_test(pause_and_resume),
