@@ -82,7 +82,8 @@ admin_shutdown(struct proc *p, int mode)
 {
 	struct err e;
 
-	(void)proc_control(p, CONTROL_SHUTDOWN, (struct slice){0}, (struct slice){0}, mode, &e);
+	if (proc_control(p, CONTROL_SHUTDOWN, (struct slice){0}, (struct slice){0}, mode, &e) != RC_OK)
+		log_line(LOG_ERROR, "shutdown refused", "error", e.msg, NULL);
 }
 
 static enum rc

@@ -147,15 +147,39 @@ protocol_error(struct session *s, const char *what, int value)
 }
 
 static void
+function_on_server(struct session *s)
+{
+	struct exec *x = s->x;
+
+	extended_flush_pending(s);
+	stream_write(&s->server->stream, x->msg.raw.ptr, x->msg.raw.len);
+	link_push(link_of(s->server), REPLY_FUNCTION);
+	x->unsynced = false;
+	session_sent(s, &x->plan, NULL);
+	session_block(s, BLOCK_REPLIES);
+}
+
+/* Its function is a number that no map can speak of: it goes where the session is, or to the only shard. */
+static void
 function_call(struct session *s)
 {
+	struct exec *x = s->x;
+	struct plan plan = {.kind = PLAN_ANY, .shard = session_any_shard(s)};
 	struct err e;
+	enum rc rc;
 
-	(void)err_set(&e, "0A000", BLAST_STMT, "the function call message is not supported");
-	err_hint(&e, "Call the function with SELECT.");
-	session_error(s, &e);
-	if (s->x->discard) /* amid extended messages: PostgreSQL reads on to Sync too */
-		return;
+	if (x->tx_failed)
+		rc = err_set(&e, "25P02", BLAST_STMT,
+		    "current transaction is aborted, commands ignored until end of transaction block");
+	else if (s->server == NULL && !session_one_shard(s) && s->shard_setting == SHARD_NONE)
+		rc = err_set(&e, "0A000", BLAST_STMT, "a function call message on a sharded database"),
+		err_hint(&e, "Call the function with SELECT, or SET weir.shard.");
+	else
+		rc = session_need_server(s, &plan, function_on_server, &e);
+	if (rc == RC_OK)
+		function_on_server(s);
+	else if (rc == RC_ERR)
+		session_error(s, &e);
 }
 
 static bool
@@ -195,8 +219,11 @@ message(struct session *s)
 		copy_message(s, m);
 		return;
 	}
-	if (copy_from_client(s) && (m->type == 'S' || m->type == 'H'))
-		return; /* the server ignores them inside COPY */
+	if (copy_from_client(s)) { /* the server ignores Flush and Sync there, and has its own words for the rest */
+		if (m->type != 'S' && m->type != 'H')
+			stream_write(&s->server->stream, m->raw.ptr, m->raw.len);
+		return;
+	}
 	if (s->x->discard && m->type != 'S')
 		return;
 	if (s->admin && m->type == 'Q')
@@ -352,7 +379,7 @@ session_error(struct session *s, const struct err *e)
 	atomic_fetch_add_explicit(
 	    e->sqlstate[0] == '0' && e->sqlstate[1] == 'A' ? &s->db->stats->refused : &s->db->stats->errors, 1,
 	    memory_order_relaxed);
-	if (e->blast == BLAST_SESSION) {
+	if (e->blast == BLAST_SESSION || s->state == SESSION_LOGIN) {
 		session_fatal(s, e);
 		return;
 	}

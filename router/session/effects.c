@@ -2,6 +2,8 @@
  * Settings are immutable sets, so what a rollback goes back to is a pointer that was kept. */
 #include "router/session/session.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,15 +153,43 @@ discard_all(struct session *s)
 
 /* ---- settings ---- */
 
+/* SET SESSION CHARACTERISTICS sets up to three settings; each is kept under its own name, so that RESET finds it. */
+static void
+set_characteristics(struct session *s, const char *sql)
+{
+	static const char *const modes[][3] = {
+	    {"default_transaction_isolation", "isolation level serializable", "serializable"},
+	    {"default_transaction_isolation", "isolation level repeatable read", "repeatable read"},
+	    {"default_transaction_isolation", "isolation level read committed", "read committed"},
+	    {"default_transaction_isolation", "isolation level read uncommitted", "read uncommitted"},
+	    {"default_transaction_read_only", "read only", "on"}, {"default_transaction_read_only", "read write", "off"},
+	    {"default_transaction_deferrable", "not deferrable", "off"}, {"default_transaction_deferrable", "deferrable", "on"}};
+	char plain[512], value[128];
+	size_t n = 0;
+
+	for (const char *p = sql; *p != '\0' && n + 1 < sizeof plain; p++)
+		if (!isspace((unsigned char)*p) || (n > 0 && plain[n - 1] != ' '))
+			plain[n++] = (char)(isspace((unsigned char)*p) ? ' ' : tolower((unsigned char)*p));
+	plain[n] = '\0';
+	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+		if (strstr(plain, modes[i][1]) != NULL && !(i == 7 && strstr(plain, modes[6][1]) != NULL)) {
+			snprintf(value, sizeof value, "SET %s TO '%s'", modes[i][0], modes[i][2]);
+			session_set_var(s, modes[i][0], value);
+		}
+}
+
 static void
 set(struct session *s, const struct sql_stmt *stmt)
 {
 	char *sql;
 
-	if (strcmp(stmt->name, "transaction_mode") == 0 || strncmp(stmt->name, "weir.", 5) == 0)
+	if (strncmp(stmt->name, "weir.", 5) == 0)
 		return;
 	sql = strndup(stmt->text.ptr, stmt->text.len);
-	session_set_var(s, stmt->name, sql);
+	if (strcmp(stmt->name, "transaction_mode") == 0)
+		set_characteristics(s, sql);
+	else
+		session_set_var(s, stmt->name, sql);
 	free(sql);
 }
 

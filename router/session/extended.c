@@ -124,6 +124,8 @@ parse_on_server(struct session *s, struct prepared *p, bool unnamed)
 static void
 ensure_on_server(struct session *s, struct prepared *p, bool unnamed)
 {
+	if (p->below != NULL) /* EXECUTE: what it runs */
+		ensure_on_server(s, p->below, false);
 	if (on_server_already(link_of(s->server), p, unnamed))
 		return;
 	if (p->by_sql)
@@ -190,6 +192,8 @@ flush_one(struct session *s, struct pending *v)
 		if (r == NULL || !v->undo)
 			return;
 	} else {
+		if (v->prepared->below != NULL)
+			ensure_on_server(s, v->prepared->below, false);
 		r = parse_on_server(s, v->prepared, unnamed);
 	}
 	if (v->type == 'D' || !v->undo)
@@ -388,7 +392,7 @@ parse_message(struct session *s)
 		return;
 	}
 	p = session_prepare(s, text, oids, n, (struct slice){NULL, 0}, false);
-	if (failed_transaction(s, p, &e) != RC_OK) {
+	if (failed_transaction(s, p, &e) != RC_OK || sqlprep_parse(s, &p, &e) != RC_OK) {
 		prepared_unref(p);
 		fail(s, &e);
 		return;
@@ -595,6 +599,10 @@ plan_bind(struct session *s, struct err *e)
 	struct prepared *p = x->prepared;
 	struct plan_ctx ctx;
 
+	sqlprep_forget(x);
+	if (p->below != NULL)
+		x->sql_prepared = prepared_ref(p->below);
+
 	session_plan_ctx(s, &ctx);
 	ctx.consts = &p->consts;
 	ctx.params = x->params;
@@ -633,7 +641,8 @@ answered_here(struct session *s, struct prepared *p)
 {
 	struct sql_stmts *stmts = p->shape->stmts;
 
-	return s->admin || (stmts != NULL && stmts->n <= 1 && (stmts->n == 0 || local_is(s, stmts, 0)));
+	return s->admin || (stmts != NULL && stmts->n <= 1 &&
+	                       (stmts->n == 0 || stmts->v[0].kind == STMT_PREPARE || local_is(s, stmts, 0)));
 }
 
 static void
@@ -727,6 +736,11 @@ run_here(struct session *s, struct portal *portal, struct err *e)
 	struct exec *x = s->x;
 	enum rc rc;
 
+	if (!s->admin && portal->prepared->shape->stmts->v[0].kind == STMT_PREPARE) {
+		effects_apply(s, &portal->prepared->shape->stmts->v[0], portal->prepared->below, SLICE_LIT("PREPARE"));
+		msg_command_complete(&x->out, "PREPARE");
+		return RC_OK;
+	}
 	if (!s->admin)
 		return local_statement(s, portal->prepared->shape->stmts, 0, &x->out, e);
 	rc = s->w->proc->admin->command(s, portal->prepared->text, false, &x->out, e);
@@ -958,7 +972,12 @@ extended_message(struct session *s)
 		flush_message(s);
 		break;
 	case 'S':
-		sync_message(s);
+		if (s->x->msg.body.len > 0) {
+			s->x->msg.type = 'H'; /* PostgreSQL waits for a proper one */
+			bad_message(s, "Sync");
+		} else {
+			sync_message(s);
+		}
 		break;
 	}
 }

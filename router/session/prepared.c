@@ -142,6 +142,7 @@ prepared_unref(struct prepared *p)
 		at = &(*at)->next;
 	*at = p->next;
 	shape_unref(p->shape);
+	prepared_unref(p->below);
 	free((void *)p->consts.v);
 	varset_unref(p->parse_set);
 	free(p);
@@ -197,11 +198,18 @@ find(const struct names *names, struct slice name, bool *there)
 	return lo;
 }
 
+/* PostgreSQL keeps 63 bytes of a name. */
+static struct slice
+clip(struct slice name)
+{
+	return (struct slice){name.ptr, name.len > 63 ? 63 : name.len};
+}
+
 struct prepared *
 names_get(const struct names *names, struct slice name)
 {
 	bool there;
-	int at = find(names, name, &there);
+	int at = find(names, clip(name), &there);
 
 	return there ? names->v[at].prepared : NULL;
 }
@@ -250,7 +258,7 @@ names_put(struct names **slot, struct slice name, struct prepared *p)
 {
 	struct prepared *old;
 	bool there;
-	int at = find(*slot, name, &there);
+	int at = find(*slot, clip(name), &there);
 
 	if (there && p == NULL)
 		return take_out(slot, at);
@@ -260,7 +268,7 @@ names_put(struct names **slot, struct slice name, struct prepared *p)
 		return old;
 	}
 	if (p != NULL)
-		insert(slot, at, name, p);
+		insert(slot, at, clip(name), p);
 	return NULL;
 }
 
@@ -269,6 +277,15 @@ names_clear(struct names **slot)
 {
 	while (*slot != NULL)
 		prepared_unref(take_out(slot, (*slot)->n - 1));
+}
+
+const char *
+names_find_id(const struct names *names, uint64_t id)
+{
+	for (int i = 0; names != NULL && i < names->n; i++)
+		if (names->v[i].prepared->id == id)
+			return names->v[i].name;
+	return NULL;
 }
 
 int

@@ -28,6 +28,7 @@ struct prepared {
 	struct slice sql_types;     /* PREPARE x (types) AS: as written with its parentheses; else empty */
 	bool by_sql;                /* made by SQL's PREPARE */
 	struct sql_consts consts;   /* of its text */
+	struct prepared *below;     /* PREPARE, EXECUTE: the statement that it makes or runs; a reference */
 	uint32_t oids[];
 };
 
@@ -61,6 +62,8 @@ struct prepared *names_get(const struct names *, struct slice name);
 /* Replaces what was there; takes over the reference. prepared NULL: removes. Returns the old one with its reference, or NULL. */
 struct prepared *names_put(struct names **, struct slice name, struct prepared *);
 void names_clear(struct names **);
+/* The client's name of it; NULL: it has none. */
+const char *names_find_id(const struct names *, uint64_t id);
 int names_count(const struct names *);
 
 #endif

@@ -419,7 +419,6 @@ make_worker(struct proc *p, int i, enum loop_kind kind, const struct settings *s
 static enum rc
 make_workers(struct proc *p, const struct settings *set, struct err *e)
 {
-	struct pools *all[WORKERS_MAX];
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	p->n_workers = set->workers > 0 ? set->workers : cpus > 0 ? (int)cpus : 1;
@@ -433,9 +432,9 @@ make_workers(struct proc *p, const struct settings *set, struct err *e)
 	for (int i = 0; i < p->n_workers; i++) {
 		if (make_worker(p, i, set->event_loop, set, e) != RC_OK)
 			return RC_ERR;
-		all[i] = p->workers[i].pools;
+		p->pools[i] = p->workers[i].pools;
 	}
-	pools_set_peers(all, p->n_workers);
+	pools_set_peers(p->pools, p->n_workers);
 	log_line(LOG_NOTICE, "workers made", "workers", LOG_NUM(p->n_workers), "event_loop",
 	    loop_kind(p->workers[0].loop) == LOOP_URING ? "io_uring" : "epoll", "reason", loop_kind_reason(p->workers[0].loop), NULL);
 	return RC_OK;

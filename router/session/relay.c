@@ -125,6 +125,31 @@ conflict_with_recovery(const struct read_msg *m)
 	       memmem(text.ptr, text.len, "conflict with recovery", 22) != NULL;
 }
 
+/* An error that names a prepared statement names it as the server knows it: the client's name is put in its place. */
+static void
+forward_error(struct relay *r, const struct read_msg *m)
+{
+	struct session *s = r->s;
+	const char *at = memmem(m->body.ptr, m->body.len, "\"weir_", 6), *end;
+	struct msgbuf *out = &s->x->out;
+	const char *name;
+
+	end = at == NULL ? NULL : memchr(at + 1, '"', (size_t)(m->body.ptr + m->body.len - at - 1));
+	name = end == NULL ? NULL : names_find_id(s->names, strtoull(at + 6, NULL, 10));
+	if (name == NULL) {
+		forward(r, m);
+		return;
+	}
+	flush_run(r);
+	msgbuf_clear(out);
+	msg_begin(out, 'E');
+	msg_bytes(out, m->body.ptr, (size_t)(at + 1 - m->body.ptr));
+	msg_bytes(out, name, strlen(name));
+	msg_bytes(out, end, (size_t)(m->body.ptr + m->body.len - end));
+	msg_end(out);
+	stream_write(&s->stream, out->data, out->len);
+}
+
 static void
 on_error(struct relay *r, const struct read_msg *m)
 {
@@ -150,8 +175,9 @@ on_error(struct relay *r, const struct read_msg *m)
 		return;
 	}
 	x->failed = true;
+	x->fatal_forwarded = slice_eq_str(msg_error_field(m->body, 'V'), "FATAL");
 	if (!head->swallow || extended_reply(head)) {
-		forward(r, m);
+		forward_error(r, m);
 		atomic_fetch_add_explicit(&s->db->stats->errors, 1, memory_order_relaxed);
 	}
 	if (extended_reply(head))

@@ -207,6 +207,7 @@ free_exec(struct session *s)
 	free(x->pending);
 	free(x->replay_error);
 	free(x->last_words);
+	free(x->lost);
 	msgbuf_fini(&x->out);
 	s->x = NULL;
 	slab_free(&s->w->exec_slab, x);
@@ -533,7 +534,7 @@ try_another(struct session *s)
 	void (*resume)(struct session *) = x->resume;
 	struct err e;
 
-	if (x->blocked != BLOCK_REPLAY || x->bad_server_tries++ > 3 || x->begin != NULL)
+	if ((x->blocked != BLOCK_REPLAY && x->blocked != BLOCK_NOT) || x->resume == NULL || x->bad_server_tries++ > 3 || x->begin != NULL)
 		return false;
 	x->blocked = BLOCK_NOT;
 	if (session_need_server(s, &x->plan, resume, &e) == RC_ERR) {
@@ -552,50 +553,83 @@ whole_messages_only(const struct server *server)
 	return server->reader.pass == 0;
 }
 
+/* What waits for an answer is told; the rest of its cycle is skipped as after any error. */
+static void
+tell_lost(struct session *s, const struct err *e, bool in_cycle)
+{
+	struct exec *x = s->x;
+
+	if (x->msg.type != 'Q' && x->msg.type != 'F')
+		x->msg.type = in_cycle ? 'E' : 'S';
+	x->unsynced = false;
+	x->resume = NULL;
+	x->blocked = BLOCK_NOT;
+	session_error(s, e);
+	if (s->state == SESSION_ACTIVE && s->x != NULL)
+		session_run(s);
+}
+
+/* The transaction is idle: it hears of it when it asks for something. */
+static void
+tell_lost_later(struct session *s, const struct err *e)
+{
+	struct exec *x = s->x;
+
+	x->lost = malloc(sizeof *x->lost);
+	if (x->lost == NULL)
+		abort();
+	*x->lost = *e;
+	x->tx_failed = true;
+	s->tx = 'E';
+	if (x->begin == NULL)
+		x->begin = strdup("BEGIN");
+}
+
+static bool
+loses_state(const struct session *s)
+{
+	return s->pins != 0 ||
+	       CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_SESSION;
+}
+
 void
 session_lost_server(struct session *s, int error)
 {
 	struct exec *x = s->x;
 	struct server *server = s->server;
-	bool clean = whole_messages_only(server), was_tx = s->tx != 'I';
+	bool clean = whole_messages_only(server), quiet, state_lost = loses_state(s);
 	struct err e;
 
 	(void)error;
-	if (s->state == SESSION_RAW) {
+	if (s->state == SESSION_RAW || s->state == SESSION_LOGIN) {
+		lost_error(s, &e);
 		s->server = NULL;
-		session_close(s, LINGER_MS);
+		if (s->state == SESSION_LOGIN)
+			session_fatal(s, &e);
+		else
+			session_close(s, LINGER_MS);
 		return;
 	}
 	lost_error(s, &e);
+	quiet = link_quiet(link_of(server)) && !x->unsynced && x->blocked != BLOCK_REPLIES;
 	while (!link_quiet(link_of(server))) {
 		prepared_unref(link_head(link_of(server))->prepared);
 		link_pop(link_of(server));
 	}
 	s->server = NULL;
 	x->shard = SHARD_NONE;
-	s->pins = 0;
-	session_log(s, LOG_WARNING, "server lost in use", &e);
-	if (!clean) { /* half a message has left: nothing sensible can follow it */
-		session_fatal(s, &e);
-		return;
-	}
-	if (try_another(s))
-		return;
-	x->unsynced = false;
 	x->wrote = false;
-	if (x->blocked == BLOCK_NOT && !was_tx && x->n_pending == 0 && list_empty(&x->portals)) {
-		session_rest(s); /* a pinned session lost its server while idle */
+	session_log(s, LOG_WARNING, "server lost in use", &e);
+	if (x->fatal_forwarded) /* the client has the server's last words */
+		session_close(s, LINGER_MS);
+	else if (!clean || (state_lost && x->blocked != BLOCK_REPLAY))
+		session_fatal(s, &e); /* half a message has left, or what the session had on its server is gone */
+	else if (try_another(s))
 		return;
-	}
-	x->resume = NULL;
-	if (x->blocked == BLOCK_REPLIES && x->msg.type != 'Q')
-		x->msg.type = 'S';
-	x->blocked = BLOCK_NOT;
-	if (was_tx && x->msg.type != 'Q' && x->msg.type != 'S' && x->msg.type != 'P' && x->msg.type != 'B') {
-		session_fatal(s, &e);
-		return;
-	}
-	session_error(s, &e);
-	if (s->state == SESSION_ACTIVE && s->x != NULL)
-		session_run(s);
+	else if (!quiet)
+		tell_lost(s, &e, x->unsynced);
+	else if (s->tx != 'I')
+		tell_lost_later(s, &e);
+	else
+		session_rest(s);
 }

@@ -104,6 +104,9 @@ struct exec {
 	/* ---- the current cycle ---- */
 	struct shape *shape;          /* of the Query under way; a reference */
 	struct prepared *sql_prepared; /* what that Query's EXECUTE runs or its PREPARE makes; a reference */
+	const char *tag;              /* of a statement that Weir answers once the server's settings fit */
+	struct err *lost;             /* the server of an idle transaction is gone: for its next statement; heap */
+	bool fatal_forwarded;
 	char *sql_text;               /* that Query as it goes to the server, where names were rewritten; in arena */
 	bool failed;                  /* an error was reported in this cycle */
 	bool discard;                 /* extended: drop messages up to Sync */
@@ -242,6 +245,8 @@ enum rc sqlprep_rewrite(struct session *, struct slice sql, struct err *) WARN_U
 bool sqlprep_ensure(struct session *);
 void sqlprep_inject(struct session *, struct prepared *);
 void sqlprep_forget(struct exec *);
+/* The same for Parse: PREPARE and EXECUTE by extended messages. May replace *p. */
+enum rc sqlprep_parse(struct session *, struct prepared **p, struct err *) WARN_UNUSED;
 
 /* "SELECT set_config(…)" for a setting; heap. */
 char *session_set_config_sql(const char *name, struct slice value);
@@ -262,6 +267,7 @@ void ddl_failed(struct session *, struct err *);
 struct shape *session_shape(struct session *, struct slice sql, struct sql_consts *);
 /* Plans statement i of a shape; settings of the session (weir.shard) win. */
 enum rc session_plan(struct session *, struct shape *, int i, struct plan_ctx *, struct plan *, struct err *) WARN_UNUSED;
+int session_any_shard(const struct session *);
 /* Something of the current statement went to the server. */
 void session_sent(struct session *, const struct plan *, const struct sql_stmts *);
 bool session_one_shard(const struct session *);

@@ -112,6 +112,7 @@ on_server(struct session *s)
 {
 	struct msgbuf *out = &s->x->out;
 
+	extended_flush_pending(s);
 	if (sqlprep_ensure(s)) {
 		send_query(s);
 		return;
@@ -145,6 +146,76 @@ simple_retry_on_primary(struct session *s)
 	}
 }
 
+/* Extended messages that still wait are answered first. */
+static void
+answer_behind_pending(struct session *s, struct msgbuf *out)
+{
+	char *bytes;
+	size_t len = out->len;
+
+	if (s->x->n_pending == 0)
+		return;
+	bytes = malloc(len);
+	if (bytes == NULL)
+		abort();
+	memcpy(bytes, out->data, len);
+	extended_settle_pending(s);
+	msgbuf_clear(out);
+	msg_bytes(out, bytes, len);
+	free(bytes);
+}
+
+/* RESET and DISCARD ALL go back to what the start-up packet set, which the server does not know: it is brought there by the same replay as any
+ * server, and the answer is ours. */
+static void
+settled(struct session *s)
+{
+	struct msgbuf *out = &s->x->out;
+
+	msgbuf_clear(out);
+	msg_command_complete(out, s->x->tag);
+	msg_ready(out, s->tx);
+	session_reply(s, out);
+	session_cycle_done(s);
+}
+
+static bool
+goes_back(struct session *s)
+{
+	const struct sql_stmts *stmts = s->x->shape->stmts;
+	const struct sql_stmt *stmt = stmts == NULL || stmts->n != 1 ? NULL : &stmts->v[0];
+
+	if (stmt == NULL || s->tx == 'E' || s->admin || s->start_vars == NULL)
+		return false;
+	if (stmt->kind == STMT_RESET)
+		return varset_get(s->start_vars, stmt->name) != NULL;
+	return stmt->kind == STMT_RESET_ALL || (stmt->kind == STMT_DISCARD_ALL && s->server == NULL && s->tx == 'I');
+}
+
+static void
+go_back(struct session *s)
+{
+	struct exec *x = s->x;
+	const struct sql_stmt *stmt = &x->shape->stmts->v[0];
+	struct server *server = s->server;
+	struct err e;
+	enum rc rc;
+
+	x->tag = stmt->kind == STMT_DISCARD_ALL ? "DISCARD ALL" : "RESET";
+	s->server = NULL; /* so that only the session's side changes; the replay brings the server along */
+	effects_apply(s, stmt, NULL, slice_of(x->tag));
+	s->server = server;
+	x->plan = (struct plan){.kind = PLAN_ANY, .shard = session_any_shard(s)};
+	x->resume = settled;
+	rc = server != NULL ? session_replay(s) : session_need_server(s, &x->plan, settled, &e);
+	if (rc == RC_OK) {
+		x->resume = NULL;
+		settled(s);
+	} else if (rc == RC_ERR) {
+		session_error(s, &e);
+	}
+}
+
 /* One statement that Weir answers itself. */
 static bool
 answered_here(struct session *s)
@@ -172,6 +243,7 @@ answered_here(struct session *s)
 		if (s->state != SESSION_ACTIVE || s->x->blocked != BLOCK_NOT)
 			return true;
 	}
+	answer_behind_pending(s, out);
 	msg_ready(out, s->tx);
 	session_reply(s, out);
 	session_cycle_done(s);
@@ -179,8 +251,14 @@ answered_here(struct session *s)
 }
 
 static enum rc
-failed_transaction(struct err *e)
+failed_transaction(struct session *s, struct err *e)
 {
+	if (s->x->lost != NULL) { /* said once, then it is an aborted transaction like any other */
+		*e = *s->x->lost;
+		free(s->x->lost);
+		s->x->lost = NULL;
+		return RC_ERR;
+	}
 	return err_set(e, "25P02", BLAST_STMT,
 	    "current transaction is aborted, commands ignored until end of transaction block");
 }
@@ -191,7 +269,7 @@ prepare_query(struct session *s, struct slice sql, struct sql_consts *consts, st
 	struct exec *x = s->x;
 
 	if (x->tx_failed && !effects_ends_failed(x->shape->stmts))
-		return failed_transaction(e);
+		return failed_transaction(s, e);
 	if (sqlprep_rewrite(s, sql, e) != RC_OK)
 		return RC_ERR;
 	if (x->tx_failed && x->shape->stmts->v[0].kind == STMT_COMMIT)
@@ -210,6 +288,10 @@ plan_query(struct session *s)
 
 	(void)query_text(&x->msg, &sql);
 	remember_shape(x, session_shape(s, sql, &consts));
+	if (goes_back(s)) {
+		go_back(s);
+		return;
+	}
 	if (!x->tx_failed || effects_ends_failed(x->shape->stmts))
 		if (answered_here(s))
 			return;
@@ -249,8 +331,12 @@ simple_query(struct session *s)
 		session_fatal(s, &e);
 		return;
 	}
-	if (x->unsynced) { /* amid extended messages: it goes where they went */
+	if (x->unsynced) { /* amid extended messages: it goes where they went, and ends their transaction */
+		struct sql_consts consts;
+
+		remember_shape(x, session_shape(s, sql, &consts));
 		extended_flush_pending(s);
+		x->unsynced = false;
 		x->plan = (struct plan){.kind = PLAN_ONE, .shard = x->shard};
 		send_query(s);
 		return;

@@ -218,6 +218,35 @@ sqlprep_rewrite(struct session *s, struct slice sql, struct err *e)
 	return RC_OK;
 }
 
+enum rc
+sqlprep_parse(struct session *s, struct prepared **p, struct err *e)
+{
+	struct exec *x = s->x;
+	struct sql_stmts *stmts = (*p)->shape->stmts;
+	struct shape *before = x->shape;
+	struct prepared *rewritten;
+	enum rc rc;
+
+	if (stmts == NULL || stmts->n != 1 || (stmts->v[0].kind != STMT_PREPARE && stmts->v[0].kind != STMT_EXECUTE))
+		return RC_OK;
+	x->shape = (*p)->shape;
+	rc = sqlprep_rewrite(s, (*p)->text, e);
+	x->shape = before;
+	if (rc != RC_OK)
+		return rc;
+	rewritten = *p;
+	if (stmts->v[0].kind == STMT_EXECUTE) {
+		rewritten = session_prepare(s, slice_of(x->sql_text), (*p)->oids, (*p)->n_oids, (struct slice){NULL, 0}, false);
+		prepared_unref(*p);
+	}
+	if (rewritten->below == NULL)
+		rewritten->below = prepared_ref(x->sql_prepared);
+	sqlprep_forget(x);
+	x->sql_text = NULL;
+	*p = rewritten;
+	return RC_OK;
+}
+
 /* ---- on the server ---- */
 
 static void

@@ -18,6 +18,7 @@
 struct login_params {
 	struct list node;
 	struct varset *vars, *params;
+	char *user; /* is_superuser and session_authorization are its own */
 };
 
 void
@@ -30,6 +31,7 @@ login_params_clear(struct dbview *v)
 
 		varset_unref(p->vars);
 		varset_unref(p->params);
+		free(p->user);
 		free(p);
 	}
 }
@@ -40,7 +42,7 @@ known_params(struct session *s)
 	LIST_FOREACH(it, &s->db->logins) {
 		struct login_params *p = LIST_ENTRY(it, struct login_params, node);
 
-		if (p->vars == s->start_vars)
+		if (p->vars == s->start_vars && strcmp(p->user, s->identity->login.user) == 0)
 			return p->params;
 	}
 	return NULL;
@@ -62,10 +64,12 @@ remember_params(struct session *s)
 		list_remove(&old->node);
 		varset_unref(old->vars);
 		varset_unref(old->params);
+		free(old->user);
 		free(old);
 	}
 	p->vars = varset_ref(s->start_vars);
 	p->params = varset_ref(s->params);
+	p->user = strdup(s->identity->login.user);
 	list_push_front(&s->db->logins, &p->node);
 }
 
@@ -311,8 +315,8 @@ gss_request(struct session *s, size_t behind)
 {
 	struct client_login *l = s->login;
 
-	if (l->gss_asked || l->gss_done) {
-		protocol_fatal(s, "GSSENCRequest came twice");
+	if (l->gss_asked || l->gss_done || stream_is_tls(&s->stream)) {
+		protocol_fatal(s, "GSSENCRequest came twice, or inside TLS");
 		return;
 	}
 	l->gss_asked = true;

@@ -73,8 +73,8 @@ session_plan_ctx(struct session *s, struct plan_ctx *ctx)
 	ctx->arena = &session_exec(s)->arena;
 }
 
-static int
-any_shard(const struct session *s)
+int
+session_any_shard(const struct session *s)
 {
 	const struct db_conf *conf = s->db->cluster->conf;
 
@@ -118,7 +118,7 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 
 	memset(plan, 0, sizeof *plan);
 	if (stmt == NULL || stmt->kind == STMT_UNREADABLE)
-		*plan = (struct plan){.kind = PLAN_ANY, .shard = any_shard(s)};
+		*plan = (struct plan){.kind = PLAN_ANY, .shard = session_any_shard(s)};
 	else if ((stmt->kind == STMT_EXECUTE || (stmt->inner != NULL && stmt->inner->kind == STMT_EXECUTE)) &&
 	         s->x->sql_prepared != NULL)
 		rc = plan_execute(s, stmt->kind == STMT_EXECUTE ? stmt : stmt->inner, ctx, plan, e);
@@ -137,7 +137,7 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 		return RC_ERR;
 	}
 	if (plan->kind == PLAN_ANY && plan->shard == SHARD_NONE)
-		plan->shard = any_shard(s);
+		plan->shard = session_any_shard(s);
 	if (plan->kind == PLAN_ALL && session_one_shard(s))
 		*plan = (struct plan){.kind = PLAN_ONE, .shard = 0, .sharded = true};
 	obey_hints(s, shape, plan);
@@ -165,13 +165,15 @@ plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ct
 			text = slice_of(minus);
 		}
 		params[i] = (struct plan_param){text.ptr, v->kind == VALUE_NULL ? -1 : (int32_t)text.len, 0};
-		if (v->kind == VALUE_UNKNOWN || v->kind == VALUE_PARAM)
-			inner.n_params = -1;
+		if (v->kind == VALUE_PARAM && ctx->params != NULL && (int)v->index <= ctx->n_params)
+			params[i] = ctx->params[v->index - 1];
+		else if ((v->kind == VALUE_UNKNOWN || v->kind == VALUE_PARAM) && !session_one_shard(s))
+			return err_set(e, "0A000", BLAST_STMT, "EXECUTE with an argument that is not a constant or a parameter");
 	}
 	if (p->shape->stmts == NULL || p->shape->stmts->n != 1)
 		return err_set(e, "42601", BLAST_STMT, "a prepared statement is one statement");
 	inner.consts = &p->consts;
-	inner.params = inner.n_params < 0 ? NULL : params;
+	inner.params = params;
 	inner.n_params = stmt->n_args;
 	inner.param_oids = p->oids;
 	inner.n_oids = p->n_oids;

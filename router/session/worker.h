@@ -79,6 +79,7 @@ struct worker {
 struct proc {
 	struct worker *workers;
 	int n_workers;
+	struct pools *pools[WORKERS_MAX];  /* the workers' */
 	struct dialer *dialer;
 	struct health *health;
 	_Atomic(struct snapshot *) snap;   /* the control thread's */
