@@ -649,7 +649,6 @@ hints(struct compile *c, const struct sql_stmts *all, const struct sql_stmt *st)
 	c->p->kind = PROGRAM_QUERY;
 	c->p->n_pins = 0;
 	c->p->fixed = shard;
-	c->p->uses_params = false;
 	memset(c->p->shards, 0xff, sizeof c->p->shards);
 }
 
@@ -669,6 +668,22 @@ compile_kind(struct compile *c, const struct sql_stmts *all, const struct sql_st
 		compile_query(c, st);
 	else
 		compile_utility(c, st);
+}
+
+/* Whether a pin's values are all known before Bind. */
+static bool
+needs_params(const struct pin *p, int n_types)
+{
+	if ((p->lo != NULL && p->lo->kind == VALUE_PARAM) || (p->hi != NULL && p->hi->kind == VALUE_PARAM))
+		return true;
+	for (int i = 0; i < p->n; i++)
+		if (needs_params(p->args[i], n_types))
+			return true;
+	for (int k = 0; p->kind == PIN_KEYS && k < n_types; k++)
+		for (int i = 0; i < p->sets[k].n; i++)
+			if (p->sets[k].v[i].kind == VALUE_PARAM)
+				return true;
+	return false;
 }
 
 static void
@@ -709,8 +724,9 @@ compile_stmt(const struct sql_stmts *all, const struct sql_stmt *st, const struc
 		p->kind = PROGRAM_QUERY;
 		p->n_pins = 0;
 		p->fixed = 0;
-		p->uses_params = false;
 	}
+	for (int i = 0; i < p->n_pins; i++)
+		p->uses_params |= needs_params(p->pins[i], c.map->distributions[p->pins[i]->distribution].n_types);
 	for (int i = 0; i < c.n_views; i++)
 		sql_stmts_free(c.views[i]);
 	arena_reset(&c.scratch);

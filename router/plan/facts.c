@@ -1,7 +1,8 @@
 /* Which equalities hold for the rows of a table that can matter to a statement's result.
  *
  * A row of table T matters only if some combination of rows with it passes all filters on T's way up: WHERE, the ON of
- * inner joins, and the ON of an outer join whose nullable side T is on. These filters are strict in T's columns, so a row
+ * inner joins, the ON of an outer join whose nullable side T is on, and the ON of an outer join whose nullable side another of
+ * these filters asks something of (so that it must be there). These filters are strict in T's columns, so a row
  * that fails them can be left out: where leaving it out makes an outer join give a row of NULLs instead, that row fails the
  * filters that the lost one failed. The ON of an outer join says nothing of its preserved side; that of a FULL JOIN nothing.
  * From a subquery the way goes on: what its parent demands of its outputs holds for its rows, as long as nothing between
@@ -34,6 +35,14 @@ struct branchings {
 	struct branchings *next;
 };
 
+/* A LEFT or RIGHT join whose ON holds if its nullable side is there. */
+struct outer_join {
+	const struct sql_from *join;
+	const struct sql_query *level;
+	struct outer_join *next;
+	int index; /* bit in facts.joined */
+};
+
 /* A table whose query the row comes from: its columns are those of `level`, one branch of the query. */
 struct link {
 	const struct sql_rel *rel;
@@ -45,6 +54,9 @@ struct facts {
 	struct node *v;
 	int n, cap, settled;
 	struct branchings *ors;
+	struct outer_join *outer;
+	int n_outer;
+	uint64_t joined; /* those whose nullable side is there */
 	/* how the row's own level hangs in the statement */
 	struct link chain[CHAIN_MAX];
 	int n_chain;
@@ -85,8 +97,6 @@ compile_value(struct compile *c, const struct sql_value *v, bool array)
 
 	if (v->kind == VALUE_TEXT)
 		p.text.ptr = arena_dup(c->arena, v->text.ptr, v->text.len);
-	if (v->kind == VALUE_PARAM)
-		c->p->uses_params = true;
 	if (cast == NULL)
 		return p;
 	if (array != (cast[0] == '_')) {
@@ -403,6 +413,18 @@ add_join(struct compile *c, struct facts *f, const struct sql_query *q, const st
 	}
 }
 
+static void
+note_outer(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *j)
+{
+	struct outer_join *o;
+
+	if (f->n_outer == 64 || (j->join != JOIN_LEFT && j->join != JOIN_RIGHT))
+		return;
+	o = ARENA_NEW(&c->scratch, struct outer_join);
+	*o = (struct outer_join){j, q, f->outer, f->n_outer++};
+	f->outer = o;
+}
+
 /* Joins of a tree that is known to be there: the inner ones hold. */
 static void
 add_tree(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *t)
@@ -411,6 +433,8 @@ add_tree(struct compile *c, struct facts *f, const struct sql_query *q, const st
 		return;
 	if (t->join == JOIN_INNER)
 		add_join(c, f, q, t);
+	else
+		note_outer(c, f, q, t);
 	if (t->join != JOIN_RIGHT)
 		add_tree(c, f, q, t->left);
 	if (t->join != JOIN_LEFT)
@@ -425,8 +449,10 @@ add_way_up(struct compile *c, struct facts *f, const struct sql_query *q, const 
 		bool left = t == j->left;
 
 		/* the other side is there whenever this one is, but on the preserved side of an outer join */
-		if (j->join == JOIN_FULL || (j->join == JOIN_LEFT && left) || (j->join == JOIN_RIGHT && !left))
+		if (j->join == JOIN_FULL || (j->join == JOIN_LEFT && left) || (j->join == JOIN_RIGHT && !left)) {
+			note_outer(c, f, q, j);
 			continue;
+		}
 		add_join(c, f, q, j);
 		add_tree(c, f, q, left ? j->right : j->left);
 	}
@@ -443,6 +469,40 @@ add_level(struct compile *c, struct facts *f, const struct sql_query *q, const s
 			add_tree(c, f, q, q->from[i]);
 	if (q->kind != Q_INSERT && q->kind != Q_UTILITY)
 		add_cond(c, f, q, NULL, q->where);
+}
+
+static bool
+holds_rel(const struct sql_from *t, const struct sql_rel *rel)
+{
+	return t->rel != NULL ? t->rel == rel : holds_rel(t->left, rel) || holds_rel(t->right, rel);
+}
+
+/* Every column that came up is in a filter that NULL does not pass: the outer joins that would make it NULL have joined. */
+static bool
+join_one(struct compile *c, struct facts *f)
+{
+	for (const struct outer_join *o = f->outer; o != NULL; o = o->next) {
+		const struct sql_from *nullable = o->join->join == JOIN_LEFT ? o->join->right : o->join->left;
+
+		if ((f->joined >> o->index & 1) != 0)
+			continue;
+		for (int i = 0; i < f->n && --c->budget >= 0; i++)
+			if (f->v[i].col.rel->level == o->level && holds_rel(nullable, f->v[i].col.rel)) {
+				f->joined |= UINT64_C(1) << o->index;
+				add_join(c, f, o->level, o->join);
+				add_tree(c, f, o->level, nullable);
+				return true;
+			}
+	}
+	return false;
+}
+
+static void
+add_joined(struct compile *c, struct facts *f)
+{
+	do
+		settle(c, f);
+	while (c->budget >= 0 && join_one(c, f));
 }
 
 /* ---- the way up through subqueries ---- */
@@ -527,7 +587,7 @@ collect(struct compile *c, struct facts *f, const struct sql_query *q, const str
 		subquery_on = q->place == PLACE_ON;
 		q = step_up(c, f, q, level, open, &t);
 	}
-	settle(c, f);
+	add_joined(c, f);
 }
 
 /* ---- columns of subqueries ---- */
@@ -662,11 +722,13 @@ column_values(struct compile *c, const struct sql_query *q, const struct sql_exp
 
 	if (--c->budget < 0)
 		return NULL;
+	if (where)
+		add_level(c, &f, q, NULL);
+	add_joined(c, &f);
+	/* after that: it may be NULL itself */
 	n = column_node(c, &f, (struct place){q, NULL}, e, &family);
 	if (n < 0 || f.v[n].col.rel->level != q)
 		return NULL;
-	if (where)
-		add_level(c, &f, q, NULL);
 	settle(c, &f);
 	return values_of_class(c, &f, n);
 }
@@ -834,7 +896,7 @@ or_pin(struct compile *c, const struct facts *f, const struct branchings *b, con
 			return NULL;
 		branch = facts_copy(c, f);
 		add_cond(c, &branch, b->level, b->on, b->cond->args[i]);
-		settle(c, &branch);
+		add_joined(c, &branch);
 		one = pin_of_facts(c, &branch, rel, mt);
 		if (one->kind == PIN_ALL)
 			return NULL;
