@@ -29,13 +29,16 @@ text_add(struct text *t, const char *fmt, ...)
 void
 text_label(struct text *t, const char *value)
 {
-	for (; *value != '\0'; value++) {
+	while (*value != '\0') {
+		size_t n = utf8_char(value);
+
 		if (*value == '\\' || *value == '"')
 			text_add(t, "\\%c", *value);
 		else if (*value == '\n')
 			text_add(t, "\\n");
 		else
-			text_add(t, "%c", *value);
+			text_add(t, "%.*s", n == 0 ? 1 : (int)n, n == 0 ? "?" : value);
+		value += n == 0 ? 1 : n;
 	}
 }
 

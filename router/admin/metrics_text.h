@@ -42,7 +42,7 @@ struct text {
 };
 
 void text_add(struct text *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A label's value: backslash, quote and line end are escaped. */
+/* A label's value: backslash, quote and line end are escaped; what is not UTF-8 becomes '?'. */
 void text_label(struct text *, const char *value);
 void metrics_text(const struct scrape *, struct text *);
 /* One histogram's samples, an octave a bucket. */

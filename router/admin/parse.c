@@ -50,6 +50,22 @@ invalid(struct slice sql, struct err *e)
 	return err_set(e, "42601", BLAST_STMT, "invalid command '%.*s', use SHOW HELP;", (int)len, sql.ptr);
 }
 
+/* "10s": PostgreSQL has no such token, but it is a fine value. */
+static bool
+number_with_unit(struct lexer *l, struct token *t)
+{
+	const char *p = t->start;
+
+	if (p >= l->end || *p < '0' || *p > '9')
+		return false;
+	while (p < l->end && (isalnum((unsigned char)*p) || *p == '_' || *p == '.'))
+		p++;
+	t->kind = TOK_IDENT;
+	t->end = p;
+	lexer_init(l, (struct slice){p, (size_t)(l->end - p)}, ENC_UTF8, true);
+	return true;
+}
+
 /* False: what the lexer cannot cut, or something behind a semicolon. */
 static bool
 cut_tokens(struct slice sql, struct cut *c)
@@ -66,7 +82,9 @@ cut_tokens(struct slice sql, struct cut *c)
 		case TOK_END:
 			return true;
 		case TOK_ERROR:
-			return false;
+			if (!number_with_unit(&l, &t))
+				return false;
+			break;
 		case TOK_COMMENT:
 			continue;
 		default:

@@ -79,7 +79,7 @@ client_state(const struct session *s, bool waits)
 		return "waiting";
 	if (s->identity == NULL || s->state < SESSION_IDLE)
 		return "login";
-	return s->server != NULL ? "active" : "idle";
+	return s->server != NULL || (s->admin && s->x != NULL) ? "active" : "idle";
 }
 
 static const char *

@@ -69,11 +69,66 @@ rows_fini(struct rows *r)
 	arena_reset(&r->arena);
 }
 
+/* Unicode 15, table 3-7: well-formed byte sequences. */
+size_t
+utf8_char(const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	unsigned low = 0x80, high = 0xbf;
+	size_t n;
+
+	if (p[0] < 0x80)
+		return 1;
+	n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+	if (p[0] == 0xe0)
+		low = 0xa0;
+	else if (p[0] == 0xed)
+		high = 0x9f;
+	else if (p[0] == 0xf0)
+		low = 0x90;
+	else if (p[0] == 0xf4)
+		high = 0x8f;
+	if (n == 0 || p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+static bool
+is_utf8(const char *s)
+{
+	while (*s != '\0') {
+		size_t n = utf8_char(s);
+
+		if (n == 0)
+			return false;
+		s += n;
+	}
+	return true;
+}
+
+static const char *
+cleaned(struct rows *r, const char *s)
+{
+	char *copy = arena_strdup(&r->arena, s);
+
+	for (char *p = copy; *p != '\0';) {
+		size_t n = utf8_char(p);
+
+		if (n == 0)
+			*p = '?';
+		p += n == 0 ? 1 : n;
+	}
+	return copy;
+}
+
 void
 row_text(struct rows *r, const char *text)
 {
 	assert(r->n < tables[r->table].n);
-	r->v[r->n++] = text;
+	r->v[r->n++] = text == NULL || is_utf8(text) ? text : cleaned(r, text);
 }
 
 void

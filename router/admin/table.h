@@ -24,6 +24,9 @@ const char *table_column(enum table_id, int i);
 /* RowDescription, or NoData for TABLE_none. */
 void table_describe(enum table_id, struct msgbuf *);
 
+/* Bytes of the UTF-8 character at a zero-terminated text's s; 0: it is none. Names come from clients, as any bytes. */
+size_t utf8_char(const char *s);
+
 struct rows {
 	enum table_id table;
 	struct msgbuf *out;
@@ -35,7 +38,7 @@ struct rows {
 
 void rows_init(struct rows *, enum table_id, struct msgbuf *out);
 void rows_fini(struct rows *);
-/* The text must live until row_end(); NULL is SQL's. */
+/* The text must live until row_end(); NULL is SQL's. What is not UTF-8 becomes '?'. */
 void row_text(struct rows *, const char *);
 void row_slice(struct rows *, struct slice);
 void row_fmt(struct rows *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

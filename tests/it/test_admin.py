@@ -18,8 +18,10 @@ COLUMNS = {
     "POOLS": ("database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active sv_active_cancel "
               "sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode load_balance_hosts").split(),
     "STATS": ["database"] + ["total_" + c for c in TOTALS] + ["avg_" + c for c in AVERAGES],
-    "STATS_TOTALS": ["database"],
-    "STATS_AVERAGES": ["database"],
+    "STATS_TOTALS": ("database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time "
+                     "query_time wait_time client_parse_count server_parse_count bind_count").split(),
+    "STATS_AVERAGES": ("database server_assignment_count xact_count query_count bytes_received bytes_sent xact_time "
+                       "query_time wait_time client_parse_count server_parse_count bind_count").split(),
     "CLIENTS": PEERS,
     "SERVERS": PEERS,
     "SOCKETS": PEERS[:5],
@@ -27,11 +29,12 @@ COLUMNS = {
                   "load_balance_hosts max_connections current_connections max_client_connections "
                   "current_client_connections paused disabled").split(),
     "LISTS": ["list", "items"],
-    "USERS": ["name", "pool_mode"],
-    "CONFIG": ["key", "value"],
+    "USERS": ("name pool_size reserve_pool_size pool_mode max_user_connections current_connections "
+              "max_user_client_connections current_client_connections").split(),
+    "CONFIG": ["key", "value", "default", "changeable"],
     "VERSION": ["version"],
     "STATE": ["key", "value"],
-    "MEM": [], "TOTALS": [], "HELP": None, "SHARDS": [], "REPLICAS": [], "MAP": [], "TABLES": [],
+    "MEM": ["name", "size", "used", "free", "memtotal"], "TOTALS": ["name", "value"], "PLANS": [], "HELP": None, "SHARDS": [], "REPLICAS": [], "MAP": [], "TABLES": [],
 }
 LISTS = ("databases users peers pools peer_pools free_clients used_clients login_clients free_servers used_servers "
          "dns_names dns_zones dns_queries dns_pending").split()
@@ -132,6 +135,7 @@ def test_pause_and_resume(own):
 def test_pause_waits_for_transactions(own):
     with own.connect("wire") as c, own.admin() as w:
         c.simple("begin")
+        c.simple("select 1")
         done = threading.Thread(target=lambda: w.simple("PAUSE wire", timeout=20))
         done.start()
         time.sleep(0.3)

@@ -360,7 +360,8 @@ def test_reader_that_stops(hostile):
 
 # ---- the admin console ----
 CONTROL = ["PAUSE", "PAUSE wire", "RESUME", "DISABLE wire", "ENABLE wire", "KILL wire", "RECONNECT", "RELOAD", "SUSPEND",
-           "SHUTDOWN", "SHUTDOWN WAIT_FOR_CLIENTS", "SET log.level = 'debug'", "SHOW CONFIG"]
+           "SHUTDOWN", "SHUTDOWN WAIT_FOR_CLIENTS", "SET log.level = 'debug'", "SHOW FDS",
+           "SUSPEND", "KILL", "KILL_CLIENT 1", "WAIT_CLOSE", "SHUTDOWN WAIT_FOR_SERVERS"]
 SHOWS = ["POOLS", "STATS", "STATS_TOTALS", "STATS_AVERAGES", "TOTALS", "CLIENTS", "SERVERS", "SOCKETS", "DATABASES", "USERS",
          "LISTS", "CONFIG", "MEM", "STATE", "VERSION", "HELP", "SHARDS", "REPLICAS", "MAP", "TABLES", "PLANS"]
 
