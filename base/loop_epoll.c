@@ -17,7 +17,7 @@
 #define SENDS_PER_FLUSH 16
 
 /* io->flags2: what the kernel was told */
-enum { EP_ADDED = 1, EP_IN = 2, EP_OUT = 4 };
+enum { EP_ADDED = 1, EP_IN = 2, EP_OUT = 4, EP_REFUSED = 8 };
 
 /* epoll_data: a pointer, whose lowest bit is set for a watch */
 #define WATCH_BIT ((uintptr_t)1)
@@ -40,7 +40,7 @@ set_interest(struct io *io, uint8_t want)
 	io->flags2 = EP_ADDED | want;
 	if (epoll_ctl(ep->fd, op, io->fd, &ev) < 0) {
 		if (op == EPOLL_CTL_ADD)
-			io->flags2 = 0;
+			io->flags2 = EP_REFUSED;
 		loop_io_send_failed(io, errno);
 		io->flags &= (uint8_t)~IO_READING;
 		loop_io_dirty(io);
@@ -58,8 +58,8 @@ update_interest(struct io *io, bool lazy)
 	if (io->flags2 & EP_ADDED) {
 		if (want == have || (lazy && (want | EP_IN) == have))
 			return;
-	} else if (io->flags & IO_OUT_FAILED) {
-		return; /* it could not be added */
+	} else if (io->flags2 & EP_REFUSED) {
+		return;
 	}
 	set_interest(io, want);
 }
