@@ -172,6 +172,17 @@ add_view(struct compile *c, const struct rel_info *r, bool writes)
 	c->written_view = around;
 }
 
+/* Without the catalog it may as well be a view of sharded tables, or a part of one. */
+static void
+add_local(struct compile *c, const struct rel_info *r)
+{
+	if (c->schema == NULL && !c->plain) {
+		fail(c, "0A000", "table \"%s\" is not in the shard map, and the schema has not been read", r->name);
+		fail_hint(c, "It may be a view of sharded tables. A shard must be reachable, or name one with SET weir.shard.");
+	}
+	go_default(c, r->name);
+}
+
 static void
 add_table(struct compile *c, const struct sql_rel *rel, bool writes)
 {
@@ -196,7 +207,7 @@ add_table(struct compile *c, const struct sql_rel *rel, bool writes)
 		add_reference(c, &r, writes);
 		break;
 	case TABLE_LOCAL:
-		go_default(c, r.name);
+		add_local(c, &r);
 		break;
 	case TABLE_CATALOG:
 		c->primary |= belongs_on_primary(r.name);
@@ -213,7 +224,7 @@ add_table(struct compile *c, const struct sql_rel *rel, bool writes)
 void
 add_created(struct compile *c, const struct sql_rel *rel, bool temp)
 {
-	const char *schema = rel->schema != NULL ? rel->schema : c->n_path > 0 ? c->path[0] : "public";
+	const char *schema = rel->schema != NULL ? rel->schema : creation_schema(c, rel->name);
 
 	c->primary = true;
 	if (temp) {
@@ -499,6 +510,7 @@ check_sets(struct compile *c, const struct sql_query *q, const struct rel_info *
 				continue;
 			/* to a value that turns out to be on the same shard; else the statement needs two */
 			p = stored_pin(c, r);
+			p->moves = true;
 			if (r->mt->n_key == 1 && compile_values(c, &s->expr, 1, &p->sets[0])) {
 				add_pin(c, p);
 				continue;

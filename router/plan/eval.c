@@ -36,10 +36,10 @@ struct routing {
 };
 
 static enum value_result
-null_key(const struct pin *p, int column, struct err *e)
+null_key(const struct pin *p, struct err *e)
 {
 	err_set(e, "23502", BLAST_STMT, "null value in the key of table \"%s\"", p->table);
-	err_hint(e, "A row without a value for %s%s has no shard.", column == 0 ? "" : "all of ", p->key);
+	err_hint(e, "A row without a value for its key has no shard.");
 	return VALUE_IS_ERROR;
 }
 
@@ -105,7 +105,7 @@ route_list(struct routing *r, struct err *e)
 		    : value_key(r->ev, &set->v[i], r->dist->types[0], &key, e);
 
 		if (v == VALUE_IS_NULL && r->pin->stored)
-			return null_key(r->pin, 0, e);
+			return null_key(r->pin, e);
 		if (v == VALUE_IS_NULL)
 			continue;
 		if (v == VALUE_IS_KEY && !set->v[i].array)
@@ -128,7 +128,7 @@ route_combinations(struct routing *r, struct key *keys, int column, int *left, s
 		enum value_result v = value_key(r->ev, &set->v[i], r->dist->types[column], &keys[column], e);
 
 		if (v == VALUE_IS_NULL && r->pin->stored)
-			return null_key(r->pin, column, e);
+			return null_key(r->pin, e);
 		if (v == VALUE_IS_NULL)
 			continue;
 		if (v == VALUE_IS_KEY)

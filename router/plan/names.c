@@ -261,6 +261,17 @@ rel_query(struct compile *c, const struct sql_rel *rel)
 	}
 }
 
+/* The schema in which an unqualified CREATE makes its table: the first of search_path that exists. */
+const char *
+creation_schema(struct compile *c, const char *name)
+{
+	for (int i = 0; i < c->n_path; i++)
+		if (c->schema != NULL ? schema_has_namespace(c->schema, c->path[i])
+				      : shard_map_table(c->map, c->path[i], name) != NULL)
+			return c->path[i];
+	return c->n_path > 0 && c->schema != NULL ? c->path[0] : "public";
+}
+
 /* ---- columns of a table ---- */
 
 /* The catalog's names of a view's columns go before those of its query. */

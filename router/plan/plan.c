@@ -118,8 +118,15 @@ go_one(const struct program *p, int shard, struct plan *out, struct err *e)
 
 /* Which table is to blame: the first whose own pins leave several shards; else the tables differ. */
 static enum rc
-several(const struct eval *ev, const struct pin *blamed, int n, struct err *e)
+several(const struct eval *ev, const struct program *p, const struct pin *blamed, int n, struct err *e)
 {
+	for (int i = 0; i < p->n_pins && blamed == NULL; i++)
+		if (p->pins[i]->moves) {
+			err_set(e, "0A000", BLAST_STMT, "UPDATE of the key moves rows of table \"%s\" to another shard",
+			    p->pins[i]->table);
+			err_hint(e, "A row cannot move to another shard yet: DELETE and INSERT it.");
+			return RC_ERR;
+		}
 	if (ev->unproven.sqlstate[0] != '\0' && blamed != NULL) {
 		*e = ev->unproven;
 		if (e->hint[0] == '\0')
@@ -172,7 +179,7 @@ run_pins(const struct program *p, struct eval *ev, struct plan *out, struct err 
 	}
 	n = shard_set_count(&all);
 	if (n > 1)
-		return several(ev, blamed, n, e);
+		return several(ev, p, blamed, n, e);
 	/* no key at all (= NULL, no shard): there is nothing to find, anywhere */
 	return n == 0 ? go_any(p, ev->ctx, out, e) : go_one(p, shard_set_first(&all), out, e);
 }

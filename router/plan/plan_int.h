@@ -52,6 +52,7 @@ struct pin {
 	enum pin_kind kind;
 	int distribution;
 	bool stored;               /* the keys are stored (INSERT): NULL and keys without a shard are errors, typmods count */
+	bool moves;                /* … in place of others (UPDATE) */
 	struct value_set sets[MAP_KEY_COLUMNS_MAX];
 	int typmod[MAP_KEY_COLUMNS_MAX];
 	const struct plan_value *lo, *hi;
@@ -141,6 +142,8 @@ const struct schema_table *view_around(struct compile *, const struct sql_query 
 struct sql_query *rel_query(struct compile *, const struct sql_rel *);
 /* Where a condition of a level stands: above its joins (on NULL) or in the ON of one. */
 bool resolve_col(struct compile *, const struct sql_query *, const struct sql_from *on, const struct sql_expr *, struct col *);
+/* The schema in which an unqualified CREATE makes its table. */
+const char *creation_schema(struct compile *, const char *name);
 /* A table's own name of a column that is called so in the statement, and the reverse; NULL: not known. */
 const char *real_name(struct compile *, const struct sql_rel *, const char *visible);
 const char *visible_name(struct compile *, const struct sql_rel *, const char *real);

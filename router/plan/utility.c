@@ -132,17 +132,6 @@ add_level_tables(struct compile *c, struct where *w, const struct sql_query *q)
 
 /* ---- DDL ---- */
 
-/* The schema in which an unqualified CREATE makes its table: the first of search_path that exists. */
-static const char *
-creation_schema(struct compile *c, const char *name)
-{
-	for (int i = 0; i < c->n_path; i++)
-		if (c->schema != NULL ? schema_has_namespace(c->schema, c->path[i])
-				      : shard_map_table(c->map, c->path[i], name) != NULL)
-			return c->path[i];
-	return c->n_path > 0 && c->schema != NULL ? c->path[0] : "public";
-}
-
 static void
 created_rel(struct compile *c, struct where *w, const struct sql_query *q, const struct sql_rel *rel)
 {
