@@ -184,6 +184,7 @@ auth = { type = "hba"; users_file = "users.txt"; hba_file = "hba.conf"; %s };
 server_tls = { mode = "prefer"; cert = "%s/client-cert_user.crt"; key = "%s/client-cert_user.key"; };
 admin_users = ( "postgres" );
 stats_users = ( "weir" );
+service_user = "weir";
 metrics = { port = %d; };
 server_login_retry = "200ms";
 %s
@@ -300,7 +301,7 @@ class Target:
     def connect(self, user="app", **kw):
         return wire.connect(self.host, self.port, user, USERS[user] or "", self.database, **kw)
 
-    def as_script_target(self, timeout=10.0):
+    def as_script_target(self, timeout=6.0):
         return {"host": self.host, "port": self.port, "user": "app", "password": USERS["app"], "timeout": timeout,
                 "database": self.database, "users": USERS, "tls_dir": self.fleet.d["tls_dir"]}
 

@@ -129,6 +129,7 @@ def test_terminated_backend(own_weir, fleet):
         time.sleep(0.2)
         assert c.simple("select 2") == [("2",)]    # an idle connection's end concerns no client
         c.simple("begin")
+        c.simple("select 1")
         fleet.psql(p, kill, "wire")
         with pytest.raises((wire.ServerError, wire.Closed)) as e:
             c.simple("select 3")

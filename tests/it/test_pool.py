@@ -97,6 +97,7 @@ def test_waiters_are_served_and_time_out(own_weir, fleet):
                                                    'pool_size = 1; query_wait_timeout = "1s";')])
     holder, waiter = w.connect("wire"), None
     holder.simple("begin")
+    holder.simple("select 1")    # BEGIN alone takes no server
     waiter = w.connect("wire")
     start = time.time()
     with pytest.raises(wire.ServerError) as e:
@@ -135,6 +136,7 @@ def test_cancel_of_a_waiting_client(own_weir, fleet):
     w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 1;")])
     with w.connect("wire") as holder, w.connect("wire") as waiter:
         holder.simple("begin")
+        holder.simple("select 1")
         waiter.send(wire.query("select 1"))
         time.sleep(0.3)
         waiter.cancel()
