@@ -371,7 +371,7 @@ server_needs_check(const struct server *s, uint64_t now_us)
 
 	/* Since the breaker opened nobody has heard from it: its machine may be another
 	 * one by now. */
-	return now_us - since > delay ||
+	return now_us - since > delay || !reader_at_boundary(&s->reader) ||
 	       (delay == 0 && s->tested_us < s->idle_since_us) ||
 	       since <= atomic_load_explicit(
 			    &s->pool->backend->opened_us, memory_order_relaxed);

@@ -60,6 +60,8 @@ fill_login(struct session *s, struct pool_login *p, struct err *e)
 		memcpy(p->client_key, l->keys.client_key, sizeof p->client_key);
 		memcpy(p->server_key, l->keys.server_key, sizeof p->server_key);
 	}
+	if (!s->admin)
+		cluster_remember_login(s->db->cluster, p->user, p->password);
 	if (u != NULL && setting_set_has(&u->set, SETTING_ID_max_user_connections))
 		p->max_connections = u->settings.max_user_connections;
 }

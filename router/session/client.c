@@ -7,13 +7,12 @@
 #include "base/log.h"
 
 #define BIG_MESSAGE_MAX (1u << 30)
+#define INPUT_HELD_MAX  (64 * 1024) /* bytes of input kept while the session is blocked */
 
 void
 session_block(struct session *s, enum block why)
 {
-	s->x->blocked = why;
-	if (why != BLOCK_NOT)
-		stream_read_stop(&s->stream);
+	s->x->blocked = why; /* reading goes on until INPUT_HELD_MAX is held: so a client that leaves is noticed */
 }
 
 static void
@@ -23,6 +22,7 @@ drop_chunk(struct exec *x)
 
 	x->chunk = c->next;
 	x->fed = false;
+	x->held -= c->len;
 	buf_unref(c->buf);
 	free(c);
 }
@@ -54,6 +54,9 @@ session_bytes(struct session *s, struct buf *b, uint32_t off, uint32_t len)
 	}
 	keep_chunk(x, b, off, len);
 	s->request_us = loop_now_us(s->w->loop);
+	x->held += len;
+	if (x->held > INPUT_HELD_MAX)
+		stream_read_stop(&s->stream);
 	session_run(s);
 }
 
@@ -246,7 +249,7 @@ big_message(struct session *s)
 	struct err e;
 
 	reader_pass(&s->reader);
-	if (x->msg.type == 'd' || x->discard)
+	if (x->msg.type == 'd' || x->discard || big_begin(s))
 		return;
 	if (x->msg.len > BIG_MESSAGE_MAX) {
 		protocol_error(s, "invalid message length", (int)x->msg.len);
@@ -297,6 +300,8 @@ step(struct session *s)
 		x->msg.type = type;
 		if (type == 'd')
 			copy_message(s, &x->msg);
+		else if (x->big != 0)
+			big_piece(s, &x->msg);
 		break;
 	case READ_BIG:
 		big_message(s);

@@ -1,5 +1,6 @@
 #include "router/session/cluster.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ tls_mode_word(enum tls_mode m)
 static void
 target_of(const struct db_conf *db, const char *name, const struct server_conf *s, struct backend_target *t, char port[8])
 {
+	const char *service;
+
 	memset(t, 0, sizeof *t);
 	snprintf(port, 8, "%u", s->hosts[0].port);
 	t->host = s->hosts[0].host;
@@ -36,11 +39,13 @@ target_of(const struct db_conf *db, const char *name, const struct server_conf *
 	t->options = s->options;
 	t->probe_user = t->user;
 	t->probe_password = t->password;
-	if (t->user == NULL && db->settings.auth_user[0] != '\0') {
-		const struct secret *secret = db->users == NULL ? NULL
-		                                  : secret_file_find(db->users, slice_of(db->settings.auth_user));
+	service = db->settings.service_user[0] != '\0' ? db->settings.service_user
+	          : t->user == NULL                     ? db->settings.auth_user
+	                                                : "";
+	if (service[0] != '\0') {
+		const struct secret *secret = db->users == NULL ? NULL : secret_file_find(db->users, slice_of(service));
 
-		t->probe_user = db->settings.auth_user;
+		t->probe_user = service;
 		t->probe_password = secret != NULL && secret->kind == SECRET_PLAIN ? secret->password : NULL;
 	}
 }
@@ -176,11 +181,29 @@ cluster_unref(struct cluster *c)
 	if (c->schema != NULL)
 		schema_unref(c->schema);
 	pthread_mutex_destroy(&c->lock);
+	if (c->login_password != NULL)
+		OPENSSL_cleanse(c->login_password, strlen(c->login_password));
+	free(c->login_password);
+	free(c->login_user);
 	free(c->shards);
 	free(c->own_conf);
 	free(c->name);
 	config_unref(c->config);
 	free(c);
+}
+
+void
+cluster_remember_login(struct cluster *c, const char *user, const char *password)
+{
+	if (password == NULL)
+		return;
+	pthread_mutex_lock(&c->lock);
+	if (c->login_user == NULL) {
+		c->login_user = strdup(user);
+		c->login_password = strdup(password);
+		atomic_fetch_add(&c->schema_wanted, 1);
+	}
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- snapshots ---- */

@@ -36,6 +36,7 @@ struct cluster {
 	atomic_uint schema_gen;      /* counts replacements; 0: none yet */
 	_Atomic uint64_t schema_wanted; /* counts requests (DDL went through) */
 	_Atomic uint64_t schema_done;   /* the count that the schema is as new as */
+	char *login_user, *login_password; /* under lock: of a client, for where there is no service_user */
 	char schema_version[40], schema_error[400]; /* the loader's own */
 };
 
@@ -55,6 +56,8 @@ void snapshot_unref(struct snapshot *);
 /* With a reference; NULL: no such database. */
 struct cluster *snapshot_cluster(struct snapshot *, struct slice name);
 struct cluster *cluster_ref(struct cluster *);
+/* The first of each cluster is kept. */
+void cluster_remember_login(struct cluster *, const char *user, const char *password);
 void cluster_unref(struct cluster *);
 /* All backends of all clusters (references are the snapshot's); the caller frees the array. */
 struct backend **snapshot_backends(struct snapshot *, int *n);

@@ -93,9 +93,29 @@ max_statements(const struct session *s)
 	return n < 1 ? 1 : (uint32_t)n;
 }
 
-static bool
-on_server_already(struct link *l, struct prepared *p, bool unnamed)
+/* DDL went through since: what was prepared before it might not fit any more ("cached plan must not change result type"), so
+ * all of it is closed on this server and prepared anew when it is needed. */
+static void
+forget_before_ddl(struct session *s)
 {
+	struct link *l = link_of(s->server);
+	uint64_t now = atomic_load_explicit(&s->db->cluster->schema_wanted, memory_order_relaxed) +
+	               atomic_load_explicit(&s->db->cluster->schema_gen, memory_order_relaxed);
+
+	if (l->ddl_seen == now)
+		return;
+	l->ddl_seen = now;
+	for (uint32_t i = 1; i < l->held_cap; i++)
+		close_evicted(s, l->held[i].id);
+	link_drop_all(l);
+}
+
+static bool
+on_server_already(struct session *s, struct prepared *p, bool unnamed)
+{
+	struct link *l = link_of(s->server);
+
+	forget_before_ddl(s);
 	return unnamed ? l->unnamed_id == p->id : link_holds(l, p->id);
 }
 
@@ -126,7 +146,7 @@ ensure_on_server(struct session *s, struct prepared *p, bool unnamed)
 {
 	if (p->below != NULL) /* EXECUTE: what it runs */
 		ensure_on_server(s, p->below, false);
-	if (on_server_already(link_of(s->server), p, unnamed))
+	if (on_server_already(s, p, unnamed))
 		return;
 	if (p->by_sql)
 		sqlprep_inject(s, p);
@@ -186,7 +206,7 @@ flush_one(struct session *s, struct pending *v)
 
 	if (v->type == 'D') {
 		describe_on_server(s, v->prepared, unnamed);
-	} else if (v->type == 'C' || on_server_already(link_of(s->server), v->prepared, unnamed)) {
+	} else if (v->type == 'C' || on_server_already(s, v->prepared, unnamed)) {
 		reply_empty(s, v->type == 'C' ? '3' : '1');
 		r = link_tail(link_of(s->server));
 		if (r == NULL || !v->undo)
@@ -553,6 +573,34 @@ bind_on_server(struct session *s)
 	portal_make(x, b.portal, x->prepared, false);
 	x->unsynced = true;
 	session_sent(s, &x->plan, x->prepared->shape->stmts);
+}
+
+void
+extended_bind_big(struct session *s, struct slice portal, struct slice statement, uint32_t more, struct slice first)
+{
+	static const struct plan write = {.kind = PLAN_ANY};
+	struct exec *x = s->x;
+	struct msgbuf *out = &x->out;
+	char name[PREPARED_NAME_MAX] = "";
+	bool unnamed = statement.len == 0 && !x->prepared->by_sql;
+	uint32_t len;
+
+	extended_flush_pending(s);
+	ensure_on_server(s, x->prepared, unnamed);
+	if (!unnamed)
+		prepared_name(x->prepared->id, name);
+	len = (uint32_t)(4 + portal.len + 1 + strlen(name) + 1) + more;
+	msgbuf_clear(out);
+	msg_byte(out, 'B');
+	msg_int32(out, (int32_t)len);
+	msg_slice_str(out, portal);
+	msg_str(out, name);
+	msg_bytes(out, first.ptr, first.len);
+	stream_write(&s->server->stream, out->data, out->len);
+	link_push(link_of(s->server), REPLY_BIND);
+	portal_make(x, portal, x->prepared, false);
+	x->unsynced = true;
+	session_sent(s, &write, x->prepared->shape->stmts);
 }
 
 static void

@@ -55,11 +55,13 @@ struct link {
 	char tx_status;         /* of the last ReadyForQuery */
 	bool copy_in;           /* the server takes CopyData */
 	bool copy_both;
+	bool described;         /* a RowDescription came for the Query under way */
 	bool skipping;          /* it reported an error to an extended message and ignores all up to the next Sync */
 	uint32_t syncs;         /* REPLY_SYNC and REPLY_QUERY entries in the ring */
 	uint64_t unnamed_id;    /* what its unnamed statement is; 0: unknown */
 	struct held_stmt *held; /* open table of them by id; [0] is the LRU's head */
 	uint32_t held_cap, held_n;
+	uint64_t ddl_seen;      /* cluster.schema_wanted + schema_gen when they were prepared */
 };
 
 struct link *link_of(struct server *);

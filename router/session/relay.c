@@ -125,15 +125,36 @@ conflict_with_recovery(const struct read_msg *m)
 	       memmem(text.ptr, text.len, "conflict with recovery", 22) != NULL;
 }
 
+/* Clients rely on a SQLSTATE; a server that leaves it out is broken, but its word still counts. */
+static void
+nameless_error(struct relay *r, const struct read_msg *m)
+{
+	struct slice text = msg_error_field(m->body, 'M');
+	struct msgbuf *out = &r->s->x->out;
+	struct err e;
+
+	(void)err_set(&e, "08P01", BLAST_STMT, "the server sent an error without a SQLSTATE: %.*s",
+	    text.len > 300 ? 300 : (int)text.len, text.ptr == NULL ? "" : text.ptr);
+	flush_run(r);
+	msgbuf_clear(out);
+	msg_error(out, "ERROR", &e);
+	stream_write(&r->s->stream, out->data, out->len);
+	r->s->x->sent_to_client = true;
+}
+
 /* An error that names a prepared statement names it as the server knows it: the client's name is put in its place. */
 static void
 forward_error(struct relay *r, const struct read_msg *m)
 {
 	struct session *s = r->s;
-	const char *at = memmem(m->body.ptr, m->body.len, "\"weir_", 6), *end;
+	const char *at = m->body.len < 6 ? NULL : memmem(m->body.ptr, m->body.len, "\"weir_", 6), *end;
 	struct msgbuf *out = &s->x->out;
 	const char *name;
 
+	if (msg_error_field(m->body, 'C').len != 5 || msg_error_field(m->body, 'M').len == 0) {
+		nameless_error(r, m);
+		return;
+	}
 	end = at == NULL ? NULL : memchr(at + 1, '"', (size_t)(m->body.ptr + m->body.len - at - 1));
 	name = end == NULL ? NULL : names_find_id(s->names, strtoull(at + 6, NULL, 10));
 	if (name == NULL) {
@@ -271,6 +292,7 @@ complete(struct relay *r, const struct read_msg *m)
 		violation(r, m, "completion of nothing");
 		return;
 	}
+	r->link->described = false;
 	if (!head->swallow)
 		forward(r, m);
 	if (head->type == REPLY_QUERY) {
@@ -311,6 +333,7 @@ row_description(struct relay *r, const struct read_msg *m)
 		violation(r, m, "RowDescription that nothing asked for");
 		return;
 	}
+	r->link->described = head->type == REPLY_QUERY;
 	if (!head->swallow)
 		forward(r, m);
 	if (head->type == REPLY_DESCRIBE_STATEMENT || head->type == REPLY_DESCRIBE_PORTAL)
@@ -368,13 +391,24 @@ other(struct relay *r, const struct read_msg *m)
 	forward(r, m);
 }
 
+/* Rows of a Query come behind their description only, so that what a broken server said too much is never taken for an answer. */
+static bool
+data_expected(struct link *l, char type)
+{
+	const struct reply *head = link_head(l);
+
+	if (head == NULL)
+		return false;
+	return head->type == REPLY_EXECUTE || (head->type == REPLY_QUERY && (type == 'd' || l->described));
+}
+
 static void
 one_message(struct relay *r, const struct read_msg *m)
 {
 	switch (m->type) {
 	case 'D':
 	case 'd':
-		if (link_quiet(r->link))
+		if (!data_expected(r->link, m->type))
 			violation(r, m, "data that nothing asked for");
 		else
 			other(r, m);
@@ -441,6 +475,10 @@ relay_chunk(struct relay *r, struct reader *reader)
 			one_message(r, &m);
 			break;
 		case READ_PIECE:
+			if (!data_expected(r->link, m.type)) {
+				violation(r, &m, "data that nothing asked for");
+				return;
+			}
 			other(r, &m);
 			break;
 		case READ_BIG:
@@ -474,6 +512,10 @@ session_server_bytes(struct server *server, struct buf *b, uint32_t off, uint32_
 	flush_run(&r);
 	if (stream_queued(&s->stream) > OUTPUT_HIGH)
 		stream_read_stop(&server->stream);
+	if (s->x->blocked == BLOCK_REPLIES && s->x->discard && link_quiet(r.link)) {
+		s->x->unsynced = true; /* a Query amid extended messages was skipped: the client's Sync is what counts */
+		session_unblock(s);
+	}
 }
 
 /* ---- owner ops ---- */

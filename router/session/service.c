@@ -64,8 +64,8 @@ service_connect(struct cluster *c, int shard, const char *user, struct err *e)
 {
 	struct backend *b = backend_of(c, shard);
 	const struct backend_target *t = &b->target;
-	const char *login = user != NULL ? user : t->user != NULL ? t->user : t->probe_user;
-	const char *password = user == NULL || (t->user != NULL && strcmp(user, t->user) == 0) ? t->password : NULL;
+	const char *login = user != NULL ? user : t->probe_user != NULL ? t->probe_user : c->login_user;
+	const char *password = user == NULL ? t->probe_password : NULL;
 	const struct secret *secret = login == NULL || c->conf->users == NULL ? NULL
 	                                  : secret_file_find(c->conf->users, slice_of(login));
 	PGconn *conn = take_idle(b, login);
@@ -75,8 +75,10 @@ service_connect(struct cluster *c, int shard, const char *user, struct err *e)
 	PQfinish(conn);
 	if (password == NULL && secret != NULL && secret->kind == SECRET_PLAIN)
 		password = secret->password;
-	if (password == NULL)
-		password = t->probe_password;
+	if (password == NULL && t->user != NULL && login != NULL && strcmp(login, t->user) == 0)
+		password = t->password;
+	if (password == NULL && login != NULL && login == c->login_user)
+		password = c->login_password;
 	const char *const names[] = {"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "sslrootcert",
 	    "sslcert", "sslkey", "gssencmode", "connect_timeout", "application_name", "options", NULL};
 	const char *const values[] = {t->host, t->hostaddr, t->port, t->dbname, login, password, t->sslmode, t->sslrootcert,

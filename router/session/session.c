@@ -7,7 +7,8 @@
 
 #include "base/log.h"
 
-#define LINGER_MS 5000
+#define LINGER_MS       5000
+#define CANCEL_GRACE_MS 2000 /* for a server to obey a cancel */
 
 /* ---- states ---- */
 
@@ -156,6 +157,7 @@ session_exec(struct session *s)
 	list_init(&x->waiter.node);
 	timer_init(&x->wait_timer, session_wait_timeout);
 	msgbuf_init(&x->out);
+	msgbuf_init(&x->head);
 	return x;
 }
 
@@ -186,6 +188,9 @@ end_cycle(struct session *s)
 	x->rollback = NULL;
 	x->failed = x->sent_to_client = x->gave_up = false;
 	x->started_us = 0;
+	x->cancelled = false;
+	x->trouble_since_us = 0;
+	x->bad_server_tries = 0;
 	free(x->retry);
 	x->retry = NULL;
 	x->ddl_shard = SHARD_NONE;
@@ -209,6 +214,7 @@ free_exec(struct session *s)
 	free(x->last_words);
 	free(x->lost);
 	msgbuf_fini(&x->out);
+	msgbuf_fini(&x->head);
 	s->x = NULL;
 	slab_free(&s->w->exec_slab, x);
 }
@@ -262,6 +268,35 @@ session_cycle_done(struct session *s)
 	}
 }
 
+/* What waits for an answer is told; the rest of its cycle is skipped as after any error. */
+static void
+tell_lost(struct session *s, const struct err *e, bool in_cycle)
+{
+	struct exec *x = s->x;
+
+	if (x->msg.type != 'Q' && x->msg.type != 'F')
+		x->msg.type = in_cycle ? 'E' : 'S';
+	x->unsynced = false;
+	x->resume = NULL;
+	x->blocked = BLOCK_NOT;
+	session_error(s, e);
+	if (s->state == SESSION_ACTIVE && s->x != NULL)
+		session_run(s);
+}
+
+static bool
+loses_state(const struct session *s)
+{
+	return s->pins != 0 ||
+	       CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_SESSION;
+}
+
+static bool
+whole_messages_only(const struct server *server)
+{
+	return server->reader.pass == 0;
+}
+
 /* ---- time limits: one timer, whose meaning is the state's ---- */
 
 static uint64_t
@@ -302,6 +337,28 @@ session_start_timer(struct session *s)
 		timer_start(s->w->loop, &s->timer, limit / 1000);
 }
 
+/* The server's own 57014 comes back, or it is given up. */
+static void
+query_timed_out(struct session *s)
+{
+	struct exec *x = s->x;
+	struct err e;
+
+	if (!x->cancelled) {
+		x->cancelled = true;
+		pool_cancel_query(s->server);
+		timer_start(s->w->loop, &s->timer, CANCEL_GRACE_MS);
+		return;
+	}
+	(void)err_set(&e, "57014", BLAST_TXN, "canceling statement due to query_timeout; the server did not answer");
+	if (s->tx != 'I' || loses_state(s) || !whole_messages_only(s->server)) {
+		session_fatal(s, &e);
+		return;
+	}
+	session_drop_server(s, false);
+	tell_lost(s, &e, x->unsynced);
+}
+
 static void
 timed_out(struct timer *t)
 {
@@ -316,7 +373,7 @@ timed_out(struct timer *t)
 	}
 	(void)time_limit(s, &what);
 	if (strcmp(what, "query_timeout") == 0 && s->server != NULL) {
-		pool_cancel_query(s->server); /* the server's own 57014 comes back */
+		query_timed_out(s);
 		return;
 	}
 	(void)err_set(&e, strcmp(what, "idle_transaction_timeout") == 0 ? "25P03" : "57P05", BLAST_SESSION,
@@ -547,27 +604,7 @@ try_another(struct session *s)
 	return true;
 }
 
-static bool
-whole_messages_only(const struct server *server)
-{
-	return server->reader.pass == 0;
-}
 
-/* What waits for an answer is told; the rest of its cycle is skipped as after any error. */
-static void
-tell_lost(struct session *s, const struct err *e, bool in_cycle)
-{
-	struct exec *x = s->x;
-
-	if (x->msg.type != 'Q' && x->msg.type != 'F')
-		x->msg.type = in_cycle ? 'E' : 'S';
-	x->unsynced = false;
-	x->resume = NULL;
-	x->blocked = BLOCK_NOT;
-	session_error(s, e);
-	if (s->state == SESSION_ACTIVE && s->x != NULL)
-		session_run(s);
-}
 
 /* The transaction is idle: it hears of it when it asks for something. */
 static void
@@ -585,12 +622,6 @@ tell_lost_later(struct session *s, const struct err *e)
 		x->begin = strdup("BEGIN");
 }
 
-static bool
-loses_state(const struct session *s)
-{
-	return s->pins != 0 ||
-	       CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_SESSION;
-}
 
 void
 session_lost_server(struct session *s, int error)
@@ -612,10 +643,7 @@ session_lost_server(struct session *s, int error)
 	}
 	lost_error(s, &e);
 	quiet = link_quiet(link_of(server)) && !x->unsynced && x->blocked != BLOCK_REPLIES;
-	while (!link_quiet(link_of(server))) {
-		prepared_unref(link_head(link_of(server))->prepared);
-		link_pop(link_of(server));
-	}
+	session_forget_replies(link_of(server));
 	s->server = NULL;
 	x->shard = SHARD_NONE;
 	x->wrote = false;

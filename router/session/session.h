@@ -87,6 +87,7 @@ struct exec {
 	struct session *session;
 	struct arena arena;           /* until the end of the cycle (Sync, or the answer to Query) */
 	struct chunk *chunk, *chunk_last; /* input not worked through yet; the reader stands in the first */
+	uint32_t held;                /* bytes in the chunks */
 	bool fed;                     /* the reader has been fed `chunk` */
 	enum block blocked;
 	bool running;                 /* session_run() is on the stack */
@@ -138,6 +139,8 @@ struct exec {
 	uint32_t retry_len;
 	int bad_server_tries;
 	bool retrying;                /* its answer was a conflict with recovery: it goes to the primary */
+	uint64_t trouble_since_us;    /* its server could not be reached since; 0: no trouble */
+	bool cancelled;               /* query_timeout has sent a cancel */
 	bool gave_up;                 /* the wait for a replica or a primary timed out */
 	bool schema_changed;
 	int replays;                  /* checked answers still to come (BLOCK_REPLAY) */
@@ -148,6 +151,10 @@ struct exec {
 	size_t last_words_len;
 	struct plan ddl_plan;
 	int ddl_shard;                /* DDL over shards: the one it runs on now; SHARD_NONE: no such thing */
+	char big;                     /* type of the message that passes in pieces (big.c); 0: none */
+	bool big_ready, big_ended;
+	uint32_t big_len;
+	struct msgbuf head;           /* its first bytes, until its names are known */
 	struct lookup *lookup;        /* the one under way; told to forget us when the session goes */
 };
 
@@ -238,6 +245,13 @@ struct prepared *session_prepare(struct session *, struct slice text, const uint
     struct slice sql_types, bool by_sql);
 void session_env(const struct session *, struct sql_env *);
 
+/* ---- big.c ---- */
+/* Takes a message that is too long to be held. False: it cannot be passed on. */
+bool big_begin(struct session *);
+void big_piece(struct session *, const struct read_msg *);
+/* A Bind whose `more` bytes follow its names; `first` are those at hand. */
+void extended_bind_big(struct session *, struct slice portal, struct slice statement, uint32_t more, struct slice first);
+
 /* ---- sqlprep.c: PREPARE, EXECUTE and DEALLOCATE as SQL ---- */
 /* Rewrites the names in x->sql_text when the Query is one of them. */
 enum rc sqlprep_rewrite(struct session *, struct slice sql, struct err *) WARN_UNUSED;
@@ -274,6 +288,7 @@ bool session_one_shard(const struct session *);
 /* RC_OK: session->server is there and has all settings. RC_AGAIN: blocked; resume is called. RC_ERR: refused. */
 enum rc session_need_server(struct session *, const struct plan *, void (*resume)(struct session *), struct err *) WARN_UNUSED;
 void session_plan_ctx(struct session *, struct plan_ctx *);
+void session_forget_replies(struct link *);
 void session_release_server(struct session *);
 void session_drop_server(struct session *, bool polite);
 void session_health_changed(struct session *);

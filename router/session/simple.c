@@ -185,11 +185,13 @@ goes_back(struct session *s)
 	const struct sql_stmts *stmts = s->x->shape->stmts;
 	const struct sql_stmt *stmt = stmts == NULL || stmts->n != 1 ? NULL : &stmts->v[0];
 
-	if (stmt == NULL || s->tx == 'E' || s->admin || s->start_vars == NULL)
+	if (stmt == NULL || s->tx == 'E' || s->admin)
 		return false;
 	if (stmt->kind == STMT_RESET)
 		return varset_get(s->start_vars, stmt->name) != NULL;
-	return stmt->kind == STMT_RESET_ALL || (stmt->kind == STMT_DISCARD_ALL && s->server == NULL && s->tx == 'I');
+	if (stmt->kind == STMT_RESET_ALL)
+		return s->start_vars != NULL;
+	return stmt->kind == STMT_DISCARD_ALL && s->server == NULL && s->tx == 'I' && s->vars != s->start_vars;
 }
 
 static void

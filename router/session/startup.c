@@ -301,11 +301,11 @@ ssl_request(struct session *s, size_t behind)
 		return;
 	}
 	l->ssl_asked = true;
+	stream_write(&s->stream, offer ? "S" : "N", 1);
 	if (behind > 0) {
 		protocol_fatal(s, "received unencrypted data after SSL request");
 		return;
 	}
-	stream_write(&s->stream, offer ? "S" : "N", 1);
 	if (offer)
 		begin_tls(s, NULL, 0);
 }
@@ -320,10 +320,9 @@ gss_request(struct session *s, size_t behind)
 		return;
 	}
 	l->gss_asked = true;
+	stream_write(&s->stream, "N", 1);
 	if (behind > 0)
 		protocol_fatal(s, "received unencrypted data after GSSAPI encryption request");
-	else
-		stream_write(&s->stream, "N", 1);
 }
 
 /* ---- packets ---- */

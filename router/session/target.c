@@ -106,8 +106,24 @@ obey_hints(struct session *s, const struct shape *shape, struct plan *plan)
 		plan->read_only = true;
 }
 
+#define SERVER_RETRY_US 200000 /* between two tries of a server that is down */
+
 static enum rc
 plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ctx, struct plan *plan, struct err *e);
+
+/* currval() speaks of a nextval() of the same session; Weir's sessions keep a server for a transaction only. */
+static enum rc
+check_sequence(const struct session *s, const struct sql_stmt *stmt, struct err *e)
+{
+	bool keeps = s->pins != 0 || (s->server != NULL && (s->x->firm || s->x->unsynced)) ||
+	             CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_SESSION;
+
+	if (stmt == NULL || !stmt->uses_session_seq || keeps)
+		return RC_OK;
+	(void)err_set(e, "55000", BLAST_TXN, "currval and lastval are not defined: no sequence was used in this transaction");
+	err_hint(e, "Call them in the transaction that called nextval, or use INSERT … RETURNING, or pool_mode = \"session\".");
+	return RC_ERR;
+}
 
 enum rc
 session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx, struct plan *plan, struct err *e)
@@ -117,6 +133,8 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 	enum rc rc = RC_ERR;
 
 	memset(plan, 0, sizeof *plan);
+	if (check_sequence(s, stmt, e) != RC_OK)
+		return RC_ERR;
 	if (stmt == NULL || stmt->kind == STMT_UNREADABLE)
 		*plan = (struct plan){.kind = PLAN_ANY, .shard = session_any_shard(s)};
 	else if ((stmt->kind == STMT_EXECUTE || (stmt->inner != NULL && stmt->inner->kind == STMT_EXECUTE)) &&
@@ -253,7 +271,7 @@ session_wait_timeout(struct timer *t)
 {
 	struct exec *x = LIST_ENTRY(t, struct exec, wait_timer);
 
-	x->gave_up = true;
+	x->gave_up = x->trouble_since_us == 0 || x->blocked != BLOCK_PRIMARY;
 	session_health_changed(x->session);
 }
 
@@ -353,6 +371,7 @@ adopt(struct session *s, struct server *server)
 	(void)link_get(server);
 	server->stream.io.low_water = OUTPUT_LOW;
 	x->gave_up = false;
+	x->trouble_since_us = 0;
 	atomic_fetch_add_explicit(&s->db->stats->server_assignments, 1, memory_order_relaxed);
 }
 
@@ -370,11 +389,39 @@ granted(struct waiter *w, struct server *server)
 		session_unblock(s);
 }
 
+/* The server could not be reached. Another replica, or the primary, may do for a read; a primary comes back or is replaced within
+ * primary_wait. */
+static bool
+server_trouble(const struct err *e)
+{
+	return strncmp(e->sqlstate, "08", 2) == 0 || strcmp(e->sqlstate, "57P03") == 0 || strcmp(e->sqlstate, "57P01") == 0;
+}
+
+static enum rc
+wait_for_server(struct session *s, void (*resume)(struct session *))
+{
+	struct exec *x = s->x;
+	uint64_t limit = s->db->cluster->conf->settings.primary_wait_us, now = loop_now_us(s->w->loop);
+
+	if (x->trouble_since_us == 0)
+		x->trouble_since_us = now;
+	if (x->on_replica && x->bad_server_tries++ < 3)
+		limit = 0;
+	else if (now - x->trouble_since_us >= limit)
+		return RC_ERR;
+	x->resume = resume;
+	health_hurry(s->w->proc->health, x->backend, now + 1000000);
+	session_park(s, BLOCK_PRIMARY, limit == 0 ? 1000 : SERVER_RETRY_US);
+	return RC_AGAIN;
+}
+
 static void
 not_granted(struct waiter *w, const struct err *e)
 {
 	struct session *s = LIST_ENTRY(w, struct exec, waiter)->session;
 
+	if (server_trouble(e) && s->state == SESSION_ACTIVE && wait_for_server(s, s->x->resume) == RC_AGAIN)
+		return;
 	s->x->resume = NULL;
 	s->x->blocked = BLOCK_NOT;
 	s->x->shard = SHARD_NONE;
@@ -394,7 +441,7 @@ acquire(struct session *s, void (*resume)(struct session *), struct err *e)
 	switch (pool_acquire(pools_get(s->w->pools, x->backend, &s->identity->login), &x->waiter, &server, e)) {
 	case RC_ERR:
 		x->shard = SHARD_NONE;
-		return RC_ERR;
+		return server_trouble(e) && s->state == SESSION_ACTIVE ? wait_for_server(s, resume) : RC_ERR;
 	case RC_AGAIN:
 		x->resume = resume;
 		session_block(s, BLOCK_SERVER);
@@ -494,6 +541,16 @@ session_need_server(struct session *s, const struct plan *plan, void (*resume)(s
 	return acquire(s, resume, e);
 }
 
+/* What a connection still owed is owed no more; prepared statements are this worker's. */
+void
+session_forget_replies(struct link *l)
+{
+	while (!link_quiet(l)) {
+		prepared_unref(link_head(l)->prepared);
+		link_pop(l);
+	}
+}
+
 /* ---- after the statement ---- */
 
 void
@@ -552,6 +609,7 @@ session_drop_server(struct session *s, bool polite)
 
 	if (server == NULL)
 		return;
+	session_forget_replies(link_of(server));
 	s->server = NULL;
 	if (s->x != NULL) {
 		s->x->shard = SHARD_NONE;
