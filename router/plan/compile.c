@@ -703,7 +703,7 @@ program_key(struct program *p, const struct plan_ctx *ctx)
 {
 	p->map = ctx->map;
 	p->epoch = ctx->map->epoch;
-	p->schema = ctx->schema;
+	p->schema_id = schema_id(ctx->schema);
 	p->search_path = arena_strdup(&p->arena, ctx->search_path == NULL ? "" : ctx->search_path);
 	p->user = arena_strdup(&p->arena, ctx->user == NULL ? "" : ctx->user);
 }

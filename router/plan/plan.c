@@ -1,5 +1,6 @@
 #include "router/plan/plan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "router/plan/plan_int.h"
@@ -59,7 +60,7 @@ shadowed_now(const struct program *p, const char *const *temp)
 static bool
 is_current(const struct program *p, const struct plan_ctx *ctx)
 {
-	return p->map == ctx->map && p->epoch == ctx->map->epoch && p->schema == ctx->schema &&
+	return p->map == ctx->map && p->epoch == ctx->map->epoch && p->schema_id == schema_id(ctx->schema) &&
 	    same_text(p->search_path, ctx->search_path) && same_text(p->user, ctx->user) &&
 	    p->shadowed == shadowed_now(p, ctx->temp_tables) && (p->n_names <= 64 || ctx->temp_tables == NULL);
 }
@@ -69,6 +70,7 @@ plan_program(struct shape *s, int i, const struct plan_ctx *ctx)
 {
 	struct compiled *all = compiled_of(s);
 
+	assert(i >= 0 && i < all->n);
 	if (all->v[i] != NULL && is_current(all->v[i], ctx))
 		return all->v[i];
 	program_free(all->v[i]);
@@ -157,6 +159,24 @@ widen(struct shard_set *all, const struct shard_set *one)
 	return single;
 }
 
+/* The common case, one table with one key column and one value: no sets, no bitmaps. False: not that simple. */
+static bool
+run_simple(const struct program *p, struct eval *ev, struct plan *out, struct err *e, enum rc *rc)
+{
+	const struct pin *pin = p->pins[0];
+	const struct distribution *d = &ev->map->distributions[pin->distribution];
+	struct key key;
+	int shard;
+
+	if (p->n_pins != 1 || p->fixed != SHARD_NONE || pin->kind != PIN_KEYS || d->n_types != 1 ||
+	    (pin->stored && pin->typmod[0] >= 0) || pin->sets[0].n != 1 || pin->sets[0].v[0].array ||
+	    value_key(ev, &pin->sets[0].v[0], d->types[0], &key, e) != VALUE_IS_KEY ||
+	    shard_map_route(ev->map, d, &key, 0, &shard, e) != RC_OK || shard == SHARD_NONE)
+		return false;
+	*rc = go_one(p, shard, out, e);
+	return true;
+}
+
 static enum rc
 run_pins(const struct program *p, struct eval *ev, struct plan *out, struct err *e)
 {
@@ -189,6 +209,7 @@ plan_run(struct shape *s, int i, const struct plan_ctx *ctx, struct plan *out, s
 {
 	const struct program *p;
 	struct eval ev;
+	enum rc rc;
 
 	if (s->stmts == NULL) {
 		*e = *s->err;
@@ -220,5 +241,7 @@ plan_run(struct shape *s, int i, const struct plan_ctx *ctx, struct plan *out, s
 	ev.map = ctx->map;
 	ev.env_ready = false;
 	ev.unproven.sqlstate[0] = '\0';
+	if (run_simple(p, &ev, out, e, &rc))
+		return rc;
 	return run_pins(p, &ev, out, e);
 }

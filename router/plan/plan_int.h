@@ -75,7 +75,7 @@ struct program {
 	/* what it was compiled for */
 	const struct shard_map *map;
 	uint64_t epoch;
-	const struct schema *schema;
+	uint64_t schema_id;
 	const char *search_path, *user;
 	const char **names; /* unqualified tables, which temporary ones may shadow */
 	int n_names;

@@ -10,11 +10,16 @@
 #define OID_INT8    20
 #define OID_NUMERIC 1700
 
+/* Integers, numerics and uuids mean the same in every session. */
 static const struct key_env *
-key_env(struct eval *ev)
+key_env(struct eval *ev, enum key_type type)
 {
+	static const struct key_env none = {.order = ORDER_MDY};
 	const struct plan_ctx *ctx = ev->ctx;
+	enum family family = key_family(type);
 
+	if (family == FAMILY_INT || family == FAMILY_UUID || family == FAMILY_NUMERIC)
+		return &none;
 	if (!ev->env_ready) {
 		key_env_init(&ev->env, ctx->date_style, ctx->time_zone, ctx->client_encoding, ctx->server_encoding);
 		ev->env_ready = true;
@@ -74,14 +79,14 @@ number_key(struct eval *ev, const struct plan_value *v, const struct sql_const *
 		memcpy(digits + 1, text.ptr, text.len);
 		text = (struct slice){digits, text.len + 1};
 	}
-	return key_result(ev, key_from_param(type, oid, 0, text, key_env(ev), ev->ctx->arena, key, e), e);
+	return key_result(ev, key_from_param(type, oid, 0, text, key_env(ev, type), ev->ctx->arena, key, e), e);
 }
 
 static enum value_result
 text_key(struct eval *ev, uint32_t oid, struct slice text, enum key_type type, struct key *key, struct err *e)
 {
-	enum rc rc = oid == 0 ? key_from_text(type, text, key_env(ev), ev->ctx->arena, key, e)
-			      : key_from_param(type, oid, 0, text, key_env(ev), ev->ctx->arena, key, e);
+	enum rc rc = oid == 0 ? key_from_text(type, text, key_env(ev, type), ev->ctx->arena, key, e)
+			      : key_from_param(type, oid, 0, text, key_env(ev, type), ev->ctx->arena, key, e);
 
 	return key_result(ev, rc, e);
 }
@@ -183,7 +188,7 @@ param_key(struct eval *ev, const struct plan_value *v, enum key_type type, struc
 	if (!param_type(declared_oid(ev, v), v->oid, &oid, &format))
 		return unknown(ev, "a parameter of the key is cast to another type");
 	value = (struct slice){p->ptr, (size_t)p->len};
-	return key_result(ev, key_from_param(type, oid, format, value, key_env(ev), ev->ctx->arena, key, e), e);
+	return key_result(ev, key_from_param(type, oid, format, value, key_env(ev, type), ev->ctx->arena, key, e), e);
 }
 
 enum value_result
@@ -265,7 +270,7 @@ static enum value_result
 element(const struct array_reader *r, int format, struct slice value)
 {
 	struct key key;
-	enum rc rc = key_from_param(r->type, r->oid, format, value, key_env(r->ev), r->ev->ctx->arena, &key, r->e);
+	enum rc rc = key_from_param(r->type, r->oid, format, value, key_env(r->ev, r->type), r->ev->ctx->arena, &key, r->e);
 	enum value_result v = key_result(r->ev, rc, r->e);
 
 	return v == VALUE_IS_KEY ? r->fn(r->arg, v, &key, r->e) : v;

@@ -14,6 +14,7 @@ struct routine {
 
 struct schema {
 	atomic_uint refs;
+	uint64_t id;
 	struct arena arena;
 	size_t n_tables, n_routines, n_buckets;
 	struct schema_table **tables; /* n_buckets chains each */
@@ -132,6 +133,12 @@ zeroed(size_t n, size_t size)
 	return p;
 }
 
+uint64_t
+schema_id(const struct schema *s)
+{
+	return s == NULL ? 0 : s->id;
+}
+
 void
 schema_ref(struct schema *s)
 {
@@ -158,8 +165,10 @@ schema_builder_create(void)
 {
 	struct schema_builder *b = zeroed(1, sizeof *b);
 	struct schema *s = zeroed(1, sizeof *s);
+	static atomic_uint_fast64_t ids;
 
 	atomic_init(&s->refs, 1);
+	s->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
 	arena_init(&s->arena);
 	s->n_buckets = 256;
 	s->tables = zeroed(s->n_buckets, sizeof(void *));

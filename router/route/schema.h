@@ -53,6 +53,8 @@ struct schema_func schema_func(const struct schema *, const char *schema, const 
 struct schema_func schema_operator(const struct schema *, const char *schema, const char *name);
 bool schema_has_namespace(const struct schema *, const char *name);
 
+/* A number that no other schema of the process has (a new one may have an old one's address). NULL: 0. */
+uint64_t schema_id(const struct schema *);
 void schema_ref(struct schema *);
 void schema_unref(struct schema *);
 /* Tables in no particular order. */
