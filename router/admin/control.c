@@ -210,11 +210,9 @@ suspend_finish(struct round *r, struct msgbuf *out, struct err *e)
 	uint64_t limit = r->home->snap->config->settings.suspend_timeout_us;
 	enum rc rc = pause_finish(r, out, e);
 
-	r->force = false;
 	if (rc == RC_ERR || (rc == RC_OK && count(r, N_OUTPUT) == 0))
 		return rc;
-	r->force = loop_now_us(r->home->loop) - r->started_us > limit && r->quiet_us == 0;
-	r->force = r->force || (loop_now_us(r->home->loop) - r->started_us > limit && count(r, N_OUTPUT) > 0);
+	r->force = loop_now_us(r->home->loop) - r->started_us > limit;
 	return RC_AGAIN;
 }
 
