@@ -1,11 +1,11 @@
-# Weir. One Makefile, non-recursive.
-#   make            ./weir                     make demo       a local fleet to try it on
-#   make test       everything, real servers   make demo-stop  takes the demo down
-#   make lint       format, layers, clang-tidy make bench      measures
+# Weir. One Makefile, non-recursive; `make help` lists what it makes.
 # MODE=release (default) | asan | tsan | fuzz | debug chooses the build; objects go to build/$(MODE).
+# CI=true turns warnings into errors. CC, CFLAGS, LDFLAGS, PREFIX and DESTDIR are as everywhere.
 
 MODE ?= release
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 B := build/$(MODE)
 VERSION := 0.1.0
 
@@ -22,7 +22,7 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 ifeq ($(MODE),fuzz)
 CC := clang
 endif
-WERROR := $(if $(CI),-Werror)
+WERROR := $(if $(filter-out false 0,$(CI)),-Werror)
 INC := -I. -I$(B)/gen -I/usr/include/postgresql
 CFLAGS_ALL := -std=gnu11 -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' $(WARN) $(WERROR) $(CFLAGS_$(MODE)) $(INC) $(CFLAGS)
 LIBS := -lidn -lpg_query -lprotobuf-c -lxxhash -lpq -lconfig -luring -lssl -lcrypto -lidn -lmicrohttpd -ljansson -lresolv -lpthread -lm
@@ -45,7 +45,7 @@ weir: $(B)/weir
 
 TOP_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard router/*.c))
 $(B)/weir: $(TOP_OBJ) $(ALL_LIBS)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(MODE)) -o $@ $^ $(LIBS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 define FOLDER_RULE
 $(call LIB,$(1)): $(call OBJ,$(1))
@@ -64,7 +64,7 @@ UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 FOLDER_OF = $(patsubst tests/unit/%,%,$(patsubst %/,%,$(dir $(1))))
 define UNIT_RULE
 $(B)/$(basename $(1)): $(B)/$(basename $(1)).o $(call LIBS_BELOW,$(call FOLDER_OF,$(1)))
-	$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_$$(MODE)) -o $$@ $$^ -lcmocka $$(LIBS)
+	$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_$$(MODE)) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LIBS)
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call UNIT_RULE,$(t))))
 
@@ -76,16 +76,73 @@ unit: $(UNIT_BIN)
 unit-one: $(B)/$(basename $(T))
 	$<
 
-# ---- fuzz targets: tests/fuzz/fuzz_NAME.c ----
-FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+# ---- fuzz targets: tests/fuzz/fuzz_NAME.c, by clang; they link what is pure, and the protocol ----
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(ALL_LIBS)
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(MODE)) -o $@ $^ $(LIBS)
+FUZZ_LIBS := $(foreach f,$(filter-out router/admin router/session,$(FOLDERS)),$(if $(call SRC,$(f)),$(call LIB,$(f))))
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_LIBS)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS)
 .PHONY: fuzz-build
 fuzz-build: $(FUZZ_BIN)
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: clean
+# ---- what people type ----
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+export FUZZ_SECONDS
+
+.PHONY: help demo demo-stop test lint bench fuzz soak install uninstall clean compile_commands.json
+help:
+	@echo 'make              ./weir'
+	@echo 'make demo         a shop over two shards with replicas, behind Weir; says what to try'
+	@echo 'make demo-stop    takes it down'
+	@echo 'make test         everything, against real servers; the last line counts'
+	@echo 'make unit         unit tests (MODE=asan: under sanitizers; unit-one T=tests/unit/…/test_x.c: one of them)'
+	@echo 'make lint         format, who includes whom, clang-tidy'
+	@echo 'make fuzz         every fuzz target for FUZZ_SECONDS (default 60)'
+	@echo 'make soak         all tests on both event loops and under ThreadSanitizer, lint in full, longer fuzzing'
+	@echo 'make bench        measures against PgBouncer and HAProxy; writes docs/benchmarks.md (QUICK=1: a minute)'
+	@echo 'make install      to PREFIX (default /usr/local), under DESTDIR'
+	@echo 'make clean'
+
+demo:
+	@tools/packages build servers
+	@$(MAKE) --no-print-directory weir
+	@tools/demo start
+demo-stop:
+	@tools/demo stop
+
+test:
+	@tools/packages build servers test-drivers lint
+	@tests/run
+lint:
+	@tools/lint
+fuzz:
+	@tests/fuzz/run
+soak:
+	@tests/soak
+bench:
+	@tools/packages build servers
+	@$(MAKE) --no-print-directory weir
+	@tests/bench/run $(if $(QUICK),--quick)
+
+INSTALL := install
+EXAMPLES := $(wildcard configs/*.conf configs/*.map configs/*.txt)
+install: weir
+	$(INSTALL) -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man8' '$(DESTDIR)$(PREFIX)/share/doc/weir/examples'
+	$(INSTALL) -m 755 $(B)/weir '$(DESTDIR)$(PREFIX)/bin/weir'
+	$(INSTALL) -m 644 docs/weir.8 '$(DESTDIR)$(PREFIX)/share/man/man8/weir.8'
+	$(INSTALL) -m 644 $(wildcard docs/*.md) '$(DESTDIR)$(PREFIX)/share/doc/weir/'
+	$(INSTALL) -m 644 $(EXAMPLES) '$(DESTDIR)$(PREFIX)/share/doc/weir/examples/'
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/bin/weir' '$(DESTDIR)$(PREFIX)/share/man/man8/weir.8'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/weir'
+
+# for editors and clang-tidy
+compile_commands.json:
+	@tools/compile-commands >$@.new
+	@mv $@.new $@
+
 clean:
-	rm -rf build weir
+	rm -rf build weir compile_commands.json

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#undef err_set
+
 enum rc
 err_set(struct err *e, const char *sqlstate, enum blast blast, const char *fmt, ...)
 {

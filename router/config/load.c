@@ -14,7 +14,7 @@ static const char *const peer_members[] = {"id", "host", "port", NULL};
 
 /* ---- helpers for all of this folder ---- */
 
-static void
+static void __attribute__((format(printf, 4, 0)))
 add(struct loader *l, bool warning, const config_setting_t *at, const char *fmt,
     va_list ap)
 {

@@ -34,7 +34,7 @@ grown(void *v, int n, int *cap, size_t size)
 	return v;
 }
 
-static void
+static void __attribute__((format(printf, 4, 0)))
 add_problem(
     struct map_builder *b, struct map_loc loc, bool warning, const char *fmt, va_list ap)
 {
