@@ -389,6 +389,23 @@ failed_transaction(struct session *s, struct prepared *p, struct err *e)
 	    "current transaction is aborted, commands ignored until end of transaction block");
 }
 
+/* On a sharded database what cannot be read cannot be routed; PostgreSQL says so at Parse. */
+static bool
+unreadable(struct session *s, struct prepared *p, struct err *e)
+{
+	struct sql_stmts *stmts = p->shape->stmts;
+
+	if (s->admin || session_one_shard(s) || s->shard_setting != SHARD_NONE)
+		return false;
+	if (stmts == NULL)
+		*e = *p->shape->err;
+	else if (stmts->n == 1 && stmts->v[0].kind == STMT_UNREADABLE)
+		*e = stmts->err;
+	else
+		return false;
+	return true;
+}
+
 static void
 parse_message(struct session *s)
 {
@@ -412,6 +429,11 @@ parse_message(struct session *s)
 		return;
 	}
 	p = session_prepare(s, text, oids, n, (struct slice){NULL, 0}, false);
+	if (unreadable(s, p, &e)) {
+		prepared_unref(p);
+		fail(s, &e);
+		return;
+	}
 	if (failed_transaction(s, p, &e) != RC_OK || sqlprep_parse(s, &p, &e) != RC_OK) {
 		prepared_unref(p);
 		fail(s, &e);

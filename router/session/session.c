@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 
+#define HALF_CLOSED_MS  200 /* until a client that sends no more is asked whether it still reads */
 #define LINGER_MS       5000
 #define CANCEL_GRACE_MS 2000 /* for a server to obey a cancel */
 
@@ -224,6 +225,10 @@ session_rest(struct session *s)
 {
 	struct exec *x = s->x;
 
+	if (x != NULL && s->half_closed && x->chunk == NULL && x->blocked == BLOCK_NOT && !x->running) {
+		session_close(s, LINGER_MS);
+		return;
+	}
 	if (x == NULL || x->running || s->server != NULL || s->tx != 'I' || x->n_pending > 0 || x->discard ||
 	    x->unsynced || x->chunk != NULL || !list_empty(&x->portals) || s->reader.pass > 0 || x->begin != NULL) {
 		session_start_timer(s);
@@ -331,10 +336,26 @@ session_start_timer(struct session *s)
 	const char *what;
 	uint64_t limit = time_limit(s, &what);
 
+	if (s->half_closed)
+		return;
 	if (limit == 0)
 		timer_stop(&s->timer);
 	else
 		timer_start(s->w->loop, &s->timer, limit / 1000);
+}
+
+/* A client that has closed answers any byte with a reset; one that only shut its writing down takes a ParameterStatus as what it is. */
+static void
+ask_half_closed(struct session *s)
+{
+	const char *value = varset_get(s->params, "client_encoding");
+	struct msgbuf out;
+
+	msgbuf_init(&out);
+	msg_parameter_status(&out, "client_encoding", value == NULL ? "UTF8" : value);
+	stream_write(&s->stream, out.data, out.len);
+	msgbuf_fini(&out);
+	timer_start(s->w->loop, &s->timer, 10 * HALF_CLOSED_MS);
 }
 
 /* The server's own 57014 comes back, or it is given up. */
@@ -366,6 +387,10 @@ timed_out(struct timer *t)
 	const char *what;
 	struct err e;
 
+	if (s->half_closed) {
+		ask_half_closed(s);
+		return;
+	}
 	if (s->login != NULL) {
 		(void)err_set(&e, "08P01", BLAST_SESSION, "client_login_timeout");
 		session_fatal(s, &e);
@@ -421,6 +446,11 @@ ended(struct stream *st, int error)
 
 	if (error != 0 && log_enabled(LOG_DEBUG))
 		session_log(s, LOG_DEBUG, "client connection lost", NULL);
+	if (error == 0 && s->state == SESSION_ACTIVE && (s->x->blocked != BLOCK_NOT || s->x->chunk != NULL)) {
+		s->half_closed = true;
+		timer_start(s->w->loop, &s->timer, HALF_CLOSED_MS);
+		return;
+	}
 	session_close(s, 0);
 }
 

@@ -186,6 +186,7 @@ struct session {
 	int16_t shard_setting;        /* weir.shard; SHARD_NONE */
 	bool admin, stats_only;       /* on the admin console */
 	bool unix_socket;
+	bool half_closed;             /* the client sends no more, but may still read */
 	bool kill;                    /* to be closed at the next chance */
 	bool terminate_after_tx;      /* shutdown: 57P01 once idle */
 	bool counted;                 /* in the cluster's clients */
