@@ -1,15 +1,16 @@
-/* Functions: which are built in, which a user's may be meant, and where a call of it may run. */
+/* Functions: which are built in, which a user's may be meant, and where a call of it may
+ * run. */
 #include <stdlib.h>
 
 #include "router/plan/plan_int.h"
 
 static const struct builtin builtins[] = {
 #define IMMUTABLE SCHEMA_IMMUTABLE
-#define STABLE	  SCHEMA_STABLE
-#define VOLATILE  SCHEMA_VOLATILE
-#define ANYWHERE  false, false
-#define PRIMARY	  true, false
-#define TABLES	  true, true
+#define STABLE SCHEMA_STABLE
+#define VOLATILE SCHEMA_VOLATILE
+#define ANYWHERE false, false
+#define PRIMARY true, false
+#define TABLES true, true
 #define BUILTIN(name, volatility, where) {name, volatility, where},
 #include "router/plan/builtin_func.def"
 #undef BUILTIN
@@ -24,11 +25,13 @@ by_name(const void *name, const void *row)
 const struct builtin *
 builtin_func(const char *name)
 {
-	return bsearch(name, builtins, sizeof builtins / sizeof *builtins, sizeof *builtins, by_name);
+	return bsearch(name, builtins, sizeof builtins / sizeof *builtins,
+	    sizeof *builtins, by_name);
 }
 
 static void
-add_user(struct compile *c, const char *schema, const char *name, int n_args, struct func_info *out)
+add_user(struct compile *c, const char *schema, const char *name, int n_args,
+    struct func_info *out)
 {
 	struct schema_func f;
 
@@ -54,7 +57,8 @@ add_builtin(struct compile *c, const char *name, int n_args, struct func_info *o
 		out->primary |= b->primary;
 		out->tables |= b->tables;
 		/* what is volatile in name only (random) may go anywhere */
-		if (b->volatility > out->volatility && (b->primary || b->volatility != SCHEMA_VOLATILE))
+		if (b->volatility > out->volatility &&
+		    (b->primary || b->volatility != SCHEMA_VOLATILE))
 			out->volatility = b->volatility;
 		return true;
 	}
@@ -68,13 +72,16 @@ add_builtin(struct compile *c, const char *name, int n_args, struct func_info *o
 }
 
 struct func_info
-func_info(struct compile *c, const char *schema, const char *name, int n_args, const struct schema_table *in_view)
+func_info(struct compile *c, const char *schema, const char *name, int n_args,
+    const struct schema_table *in_view)
 {
 	struct func_info out = {.user = false};
 	bool builtin;
 
-	if (schema != NULL && (strcmp(schema, "pg_catalog") == 0 || strcmp(schema, "information_schema") == 0)) {
-		out.unknown = !add_builtin(c, name, n_args, &out) && strcmp(schema, "pg_catalog") == 0 && c->schema == NULL;
+	if (schema != NULL && (strcmp(schema, "pg_catalog") == 0 ||
+				  strcmp(schema, "information_schema") == 0)) {
+		out.unknown = !add_builtin(c, name, n_args, &out) &&
+			      strcmp(schema, "pg_catalog") == 0 && c->schema == NULL;
 		out.primary |= out.unknown;
 		return out;
 	}

@@ -1,4 +1,5 @@
-/* A statement to its program: each table in it, wherever it occurs, adds what it demands; each function too. */
+/* A statement to its program: each table in it, wherever it occurs, adds what it demands;
+ * each function too. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ fail(struct compile *c, const char *sqlstate, const char *fmt, ...)
 	err_set(c->err, sqlstate, BLAST_STMT, "%s", msg);
 }
 
-/* Belongs to the fail() just before it: a hint is there already where that was not the first. */
+/* Belongs to the fail() just before it: a hint is there already where that was not the
+ * first. */
 void
 fail_hint(struct compile *c, const char *fmt, ...)
 {
@@ -37,7 +39,9 @@ fail_hint(struct compile *c, const char *fmt, ...)
 	err_hint(c->err, "%s", hint);
 }
 
-#define HINT_SHARD "Name the shard with SET weir.shard, or /* weir: shard=NAME */ in the statement."
+#define HINT_SHARD                                                              \
+	"Name the shard with SET weir.shard, or /* weir: shard=NAME */ in the " \
+	"statement."
 
 /* ---- shards ---- */
 
@@ -55,8 +59,11 @@ go_default(struct compile *c, const char *table)
 		return;
 	}
 	if (table != NULL) {
-		fail(c, "42P01", "table \"%s\" is not in the shard map, and there is no default shard", table);
-		fail_hint(c, "Add it to the map's tables, or set default_shard. " HINT_SHARD);
+		fail(c, "42P01",
+		    "table \"%s\" is not in the shard map, and there is no default shard",
+		    table);
+		fail_hint(
+		    c, "Add it to the map's tables, or set default_shard. " HINT_SHARD);
 		return;
 	}
 	c->p->fixed = 0; /* one place for all, so that locks and the like meet there */
@@ -90,7 +97,8 @@ add_pin(struct compile *c, struct pin *p)
 	struct program *g = c->p;
 
 	if (g->n_pins % 8 == 0) {
-		struct pin **v = ARENA_NEW_N(c->arena, struct pin *, (size_t)g->n_pins + 8);
+		struct pin **v =
+		    ARENA_NEW_N(c->arena, struct pin *, (size_t)g->n_pins + 8);
 
 		if (g->n_pins > 0)
 			memcpy(v, g->pins, (size_t)g->n_pins * sizeof *v);
@@ -107,9 +115,12 @@ good_key(struct compile *c, const struct rel_info *r)
 {
 	for (int i = 0; i < r->mt->n_key; i++)
 		if (key_type_differs(c->map, r, i)) {
-			fail(c, "0A000", "the key column \"%s\" of table \"%s\" has not the type or collation that the shard map says",
+			fail(c, "0A000",
+			    "the key column \"%s\" of table \"%s\" has not the type or "
+			    "collation that the shard map says",
 			    r->mt->key[i], r->name);
-			fail_hint(c, "Correct the distribution's type in the map; weir check compares them.");
+			fail_hint(c, "Correct the distribution's type in the map; weir "
+				     "check compares them.");
 			return false;
 		}
 	return true;
@@ -119,7 +130,8 @@ static void
 add_sharded(struct compile *c, const struct sql_rel *rel, const struct rel_info *r)
 {
 	hold(c, r->mt);
-	if (r->st != NULL && (r->st->kind == 'S' || r->st->kind == 'i' || r->st->kind == 'I')) {
+	if (r->st != NULL &&
+	    (r->st->kind == 'S' || r->st->kind == 'i' || r->st->kind == 'I')) {
 		fail(c, "0A000", "\"%s\" is there once on each shard", r->name);
 		fail_hint(c, HINT_SHARD);
 		return;
@@ -137,15 +149,17 @@ add_reference(struct compile *c, const struct rel_info *r, bool writes)
 	hold(c, r->mt);
 	if (!writes || only_shard(r->mt) != SHARD_NONE)
 		return;
-	fail(c, "0A000", "writing to reference table \"%s\" needs all its shards", r->name);
+	fail(c, "0A000", "writing to reference table \"%s\" needs all its shards",
+	    r->name);
 	fail_hint(c, "Run the statement once on each shard: SET weir.shard names one.");
 }
 
 static bool
 belongs_on_primary(const char *name)
 {
-	static const char *const names[] = {"pg_locks", "pg_prepared_xacts", "pg_replication_slots", "pg_cursors",
-	    "pg_prepared_statements", "pg_sequences"};
+	static const char *const names[] = {"pg_locks", "pg_prepared_xacts",
+	    "pg_replication_slots", "pg_cursors", "pg_prepared_statements",
+	    "pg_sequences"};
 
 	if (strncmp(name, "pg_stat_", 8) == 0 || strncmp(name, "pg_statio_", 10) == 0)
 		return true;
@@ -177,8 +191,12 @@ static void
 add_local(struct compile *c, const struct rel_info *r)
 {
 	if (c->schema == NULL && !c->plain) {
-		fail(c, "0A000", "table \"%s\" is not in the shard map, and the schema has not been read", r->name);
-		fail_hint(c, "It may be a view of sharded tables. A shard must be reachable, or name one with SET weir.shard.");
+		fail(c, "0A000",
+		    "table \"%s\" is not in the shard map, and the schema has not been "
+		    "read",
+		    r->name);
+		fail_hint(c, "It may be a view of sharded tables. A shard must be "
+			     "reachable, or name one with SET weir.shard.");
 	}
 	go_default(c, r->name);
 }
@@ -195,7 +213,10 @@ add_table(struct compile *c, const struct sql_rel *rel, bool writes)
 	if (r.st != NULL && (r.st->unlogged || r.st->kind == 'S'))
 		c->primary = true;
 	if (c->written_view && (r.kind == TABLE_SHARDED || r.kind == TABLE_REFERENCE)) {
-		fail(c, "0A000", "writing through a view to table \"%s\", which stands on several shards", r.name);
+		fail(c, "0A000",
+		    "writing through a view to table \"%s\", which stands on several "
+		    "shards",
+		    r.name);
 		fail_hint(c, "Write to the table itself.");
 		return;
 	}
@@ -224,7 +245,8 @@ add_table(struct compile *c, const struct sql_rel *rel, bool writes)
 void
 add_created(struct compile *c, const struct sql_rel *rel, bool temp)
 {
-	const char *schema = rel->schema != NULL ? rel->schema : creation_schema(c, rel->name);
+	const char *schema =
+	    rel->schema != NULL ? rel->schema : creation_schema(c, rel->name);
 
 	c->primary = true;
 	if (temp) {
@@ -232,7 +254,9 @@ add_created(struct compile *c, const struct sql_rel *rel, bool temp)
 		return;
 	}
 	if (shard_map_table(c->map, schema, rel->name) != NULL) {
-		fail(c, "0A000", "table \"%s\" of the shard map cannot be made from a query", rel->name);
+		fail(c, "0A000",
+		    "table \"%s\" of the shard map cannot be made from a query",
+		    rel->name);
 		fail_hint(c, "CREATE TABLE it on all its shards first.");
 		return;
 	}
@@ -242,7 +266,8 @@ add_created(struct compile *c, const struct sql_rel *rel, bool temp)
 /* ---- functions and operators ---- */
 
 static void
-add_map_function(struct compile *c, const struct sql_call *call, const struct map_function *mf)
+add_map_function(
+    struct compile *c, const struct sql_call *call, const struct map_function *mf)
 {
 	struct pin *p;
 	const struct distribution *d;
@@ -260,18 +285,22 @@ add_map_function(struct compile *c, const struct sql_call *call, const struct ma
 	p->key = arena_printf(c->arena, "argument %d", mf->argument);
 	p->typmod[0] = -1;
 	if (d->n_types == 1 && i >= 0 && i < call->n_args && i < SQL_CALL_ARGS_MAX &&
-	    call->args[i].kind == EXPR_VALUE && compile_values(c, &call->args[i], 1, &p->sets[0])) {
+	    call->args[i].kind == EXPR_VALUE &&
+	    compile_values(c, &call->args[i], 1, &p->sets[0])) {
 		add_pin(c, p);
 		return;
 	}
-	fail(c, "0A000", "the key of function \"%s\" is not a constant or parameter", call->name);
-	fail_hint(c, "Its argument %d says on which shard it runs. " HINT_SHARD, mf->argument);
+	fail(c, "0A000", "the key of function \"%s\" is not a constant or parameter",
+	    call->name);
+	fail_hint(
+	    c, "Its argument %d says on which shard it runs. " HINT_SHARD, mf->argument);
 }
 
 static void
 add_call(struct compile *c, const struct sql_query *q, const struct sql_call *call)
 {
-	struct func_info f = func_info(c, call->schema, call->name, call->n_args, view_around(c, q));
+	struct func_info f =
+	    func_info(c, call->schema, call->name, call->n_args, view_around(c, q));
 
 	if (f.mf != NULL) {
 		add_map_function(c, call, f.mf);
@@ -281,15 +310,21 @@ add_call(struct compile *c, const struct sql_query *q, const struct sql_call *ca
 	if (c->plain || c->failed)
 		return;
 	if (f.tables) {
-		fail(c, "0A000", "function \"%s\" reads tables that Weir cannot see", call->name);
+		fail(c, "0A000", "function \"%s\" reads tables that Weir cannot see",
+		    call->name);
 		fail_hint(c, HINT_SHARD);
 	} else if (f.unknown) {
-		fail(c, "0A000", "function \"%s\" with %d arguments is not known", call->name, call->n_args);
+		fail(c, "0A000", "function \"%s\" with %d arguments is not known",
+		    call->name, call->n_args);
 		fail_hint(c, "Name it in the map's functions. " HINT_SHARD);
 	} else if (f.user && f.volatility != SCHEMA_IMMUTABLE) {
-		fail(c, "0A000", "function \"%s\" may read or write tables on any shard", call->name);
-		fail_hint(c, "Name it in the map: functions = ( { name = \"%s\"; distribution = …; argument = …; } ), or "
-			     "reference = true where it may run anywhere.", call->name);
+		fail(c, "0A000", "function \"%s\" may read or write tables on any shard",
+		    call->name);
+		fail_hint(c,
+		    "Name it in the map: functions = ( { name = \"%s\"; distribution = "
+		    "…; argument = …; } ), or "
+		    "reference = true where it may run anywhere.",
+		    call->name);
 	}
 }
 
@@ -298,13 +333,15 @@ add_op(struct compile *c, const struct sql_op *op)
 {
 	struct schema_func f;
 
-	if (c->schema == NULL || (op->schema != NULL && strcmp(op->schema, "pg_catalog") == 0))
+	if (c->schema == NULL ||
+	    (op->schema != NULL && strcmp(op->schema, "pg_catalog") == 0))
 		return;
 	f = schema_operator(c->schema, op->schema, op->name);
 	if (!f.found || f.volatility == SCHEMA_IMMUTABLE)
 		return;
 	c->primary |= f.volatility == SCHEMA_VOLATILE;
-	fail(c, "0A000", "an operator %s is not immutable and may read tables on any shard", op->name);
+	fail(c, "0A000",
+	    "an operator %s is not immutable and may read tables on any shard", op->name);
 	fail_hint(c, HINT_SHARD);
 }
 
@@ -319,9 +356,11 @@ visit_calls(struct compile *c, const struct sql_query *q)
 
 /* ---- rows that are stored ---- */
 
-/* Where a key column stands among the columns that are given. -1: it is not given; -2: not known. */
+/* Where a key column stands among the columns that are given. -1: it is not given; -2:
+ * not known. */
 static int
-position_of_key(const struct rel_info *r, const char *const *columns, int n, int width, const char *key)
+position_of_key(const struct rel_info *r, const char *const *columns, int n, int width,
+    const char *key)
 {
 	int i;
 
@@ -344,8 +383,10 @@ typmod_of_key(struct compile *c, const struct rel_info *r, int key)
 
 	if (i >= 0)
 		return r->st->columns[i].typmod;
-	if (t == KEY_VARCHAR || t == KEY_NUMERIC || t == KEY_TIMESTAMP || t == KEY_TIMESTAMPTZ) {
-		fail(c, "0A000", "the column of key \"%s\" of table \"%s\" is not known", r->mt->key[key], r->name);
+	if (t == KEY_VARCHAR || t == KEY_NUMERIC || t == KEY_TIMESTAMP ||
+	    t == KEY_TIMESTAMPTZ) {
+		fail(c, "0A000", "the column of key \"%s\" of table \"%s\" is not known",
+		    r->mt->key[key], r->name);
 		fail_hint(c, "Weir has not read the schema: a shard must be reachable.");
 	}
 	return -1;
@@ -369,19 +410,28 @@ stored_pin(struct compile *c, const struct rel_info *r)
 static void
 fail_key(struct compile *c, const struct rel_info *r, int key, const char *what)
 {
-	fail(c, "0A000", "%s column \"%s\", the key of table \"%s\"", what, r->mt->key[key], r->name);
-	fail_hint(c, "The row's shard must follow from a constant or parameter for %s. " HINT_SHARD, r->mt->key[key]);
+	fail(c, "0A000", "%s column \"%s\", the key of table \"%s\"", what,
+	    r->mt->key[key], r->name);
+	fail_hint(c,
+	    "The row's shard must follow from a constant or parameter for "
+	    "%s. " HINT_SHARD,
+	    r->mt->key[key]);
 }
 
 /* All positions, or a refusal. */
 static bool
-key_positions(struct compile *c, const struct rel_info *r, const char *const *columns, int n, int width, int *pos)
+key_positions(struct compile *c, const struct rel_info *r, const char *const *columns,
+    int n, int width, int *pos)
 {
 	for (int k = 0; k < r->mt->n_key; k++) {
 		pos[k] = position_of_key(r, columns, n, width, r->mt->key[k]);
 		if (pos[k] == -2) {
-			fail(c, "0A000", "INSERT without a list of columns into table \"%s\", whose columns are not known", r->name);
-			fail_hint(c, "Name the columns: INSERT INTO %s (%s, …).", r->name, r->mt->key[k]);
+			fail(c, "0A000",
+			    "INSERT without a list of columns into table \"%s\", whose "
+			    "columns are not known",
+			    r->name);
+			fail_hint(c, "Name the columns: INSERT INTO %s (%s, …).", r->name,
+			    r->mt->key[k]);
 			return false;
 		}
 		if (pos[k] < 0) {
@@ -394,7 +444,8 @@ key_positions(struct compile *c, const struct rel_info *r, const char *const *co
 
 /* Several key columns: one pin a row. */
 static void
-rows_pin(struct compile *c, const struct rel_info *r, const struct sql_rows *rows, const int *pos)
+rows_pin(struct compile *c, const struct rel_info *r, const struct sql_rows *rows,
+    const int *pos)
 {
 	struct pin *all = stored_pin(c, r), *p;
 
@@ -403,7 +454,8 @@ rows_pin(struct compile *c, const struct rel_info *r, const struct sql_rows *row
 	for (int i = 0; i < rows->n_rows; i++) {
 		p = stored_pin(c, r);
 		for (int k = 0; k < r->mt->n_key; k++)
-			if (!compile_values(c, &rows->cells[i * rows->width + pos[k]], 1, &p->sets[k])) {
+			if (!compile_values(c, &rows->cells[i * rows->width + pos[k]], 1,
+				&p->sets[k])) {
 				fail_key(c, r, k, "INSERT gives no plain value to");
 				return;
 			}
@@ -419,7 +471,8 @@ insert_rows(struct compile *c, const struct rel_info *r, const struct sql_rows *
 	struct pin *p;
 	int pos[MAP_KEY_COLUMNS_MAX];
 
-	if (rows->n_rows == 0 || !key_positions(c, r, rows->columns, rows->n_columns, rows->width, pos))
+	if (rows->n_rows == 0 ||
+	    !key_positions(c, r, rows->columns, rows->n_columns, rows->width, pos))
 		return;
 	/* more columns than values: the server says so, and must not be guessed for */
 	for (int k = 0; k < r->mt->n_key; k++)
@@ -441,7 +494,8 @@ insert_rows(struct compile *c, const struct rel_info *r, const struct sql_rows *
 		fail_key(c, r, 0, "INSERT gives no plain value to");
 }
 
-/* Its output is a constant or parameter in each branch, so that it takes the type of the column it is stored in. */
+/* Its output is a constant or parameter in each branch, so that it takes the type of the
+ * column it is stored in. */
 static bool
 is_direct(struct compile *c, const struct sql_query *q, int pos)
 {
@@ -467,10 +521,12 @@ insert_select(struct compile *c, const struct rel_info *r, const struct sql_quer
 	for (int k = 0; k < r->mt->n_key; k++) {
 		const struct value_set *v = NULL;
 
-		if (is_direct(c, q->source, pos[k]) || output_family(c, q->source, pos[k]) == key_family(d->types[k]))
+		if (is_direct(c, q->source, pos[k]) ||
+		    output_family(c, q->source, pos[k]) == key_family(d->types[k]))
 			v = output_values(c, q->source, pos[k]);
 		if (v == NULL) {
-			fail_key(c, r, k, "INSERT … SELECT gives rows of several shards to");
+			fail_key(
+			    c, r, k, "INSERT … SELECT gives rows of several shards to");
 			return;
 		}
 		p->sets[k] = *v;
@@ -480,7 +536,8 @@ insert_select(struct compile *c, const struct rel_info *r, const struct sql_quer
 
 /* The key is assigned its own value, which may be written in three ways. */
 static bool
-keeps_key(struct compile *c, const struct sql_query *q, const struct rel_info *r, const struct sql_expr *e, const char *key)
+keeps_key(struct compile *c, const struct sql_query *q, const struct rel_info *r,
+    const struct sql_expr *e, const char *key)
 {
 	struct col col;
 	const char *real;
@@ -506,17 +563,23 @@ check_sets(struct compile *c, const struct sql_query *q, const struct rel_info *
 			const struct sql_assign *s = &q->sets[i];
 			struct pin *p;
 
-			if (strcmp(s->col, r->mt->key[k]) != 0 || keeps_key(c, q, r, &s->expr, r->mt->key[k]))
+			if (strcmp(s->col, r->mt->key[k]) != 0 ||
+			    keeps_key(c, q, r, &s->expr, r->mt->key[k]))
 				continue;
-			/* to a value that turns out to be on the same shard; else the statement needs two */
+			/* to a value that turns out to be on the same shard; else the
+			 * statement needs two */
 			p = stored_pin(c, r);
 			p->moves = true;
-			if (r->mt->n_key == 1 && compile_values(c, &s->expr, 1, &p->sets[0])) {
+			if (r->mt->n_key == 1 &&
+			    compile_values(c, &s->expr, 1, &p->sets[0])) {
 				add_pin(c, p);
 				continue;
 			}
-			fail(c, "0A000", "UPDATE of column \"%s\", the key of table \"%s\"", r->mt->key[k], r->name);
-			fail_hint(c, "A row cannot move to another shard yet: DELETE and INSERT it.");
+			fail(c, "0A000",
+			    "UPDATE of column \"%s\", the key of table \"%s\"",
+			    r->mt->key[k], r->name);
+			fail_hint(c, "A row cannot move to another shard yet: DELETE and "
+				     "INSERT it.");
 		}
 }
 
@@ -532,13 +595,17 @@ check_conflict(struct compile *c, const struct sql_query *q, const struct rel_in
 			found |= strcmp(q->conflict_cols[i], r->mt->key[k]) == 0;
 		if (found)
 			continue;
-		fail(c, "0A000", "ON CONFLICT without column \"%s\", the key of table \"%s\"", r->mt->key[k], r->name);
-		fail_hint(c, "Rows are unique over all shards only by columns that hold the key.");
+		fail(c, "0A000",
+		    "ON CONFLICT without column \"%s\", the key of table \"%s\"",
+		    r->mt->key[k], r->name);
+		fail_hint(c,
+		    "Rows are unique over all shards only by columns that hold the key.");
 	}
 }
 
 static void
-merge_insert(struct compile *c, const struct sql_query *q, const struct rel_info *r, const struct sql_rows *rows)
+merge_insert(struct compile *c, const struct sql_query *q, const struct rel_info *r,
+    const struct sql_rows *rows)
 {
 	const struct distribution *d = &c->map->distributions[r->mt->distribution];
 	struct pin *p = stored_pin(c, r);
@@ -547,13 +614,16 @@ merge_insert(struct compile *c, const struct sql_query *q, const struct rel_info
 	if (!key_positions(c, r, rows->columns, rows->n_columns, rows->width, pos))
 		return;
 	for (int k = 0; k < r->mt->n_key; k++) {
-		const struct sql_expr *e = pos[k] < rows->width ? &rows->cells[pos[k]] : NULL;
+		const struct sql_expr *e =
+		    pos[k] < rows->width ? &rows->cells[pos[k]] : NULL;
 		const struct value_set *v = NULL;
 		struct col col;
 
-		if (e != NULL && e->kind == EXPR_VALUE && compile_values(c, e, 1, &p->sets[k]))
+		if (e != NULL && e->kind == EXPR_VALUE &&
+		    compile_values(c, e, 1, &p->sets[k]))
 			continue;
-		if (e != NULL && e->kind == EXPR_COL && e->cast == NULL && resolve_col(c, q, NULL, e, &col) &&
+		if (e != NULL && e->kind == EXPR_COL && e->cast == NULL &&
+		    resolve_col(c, q, NULL, e, &col) &&
 		    col_family(c, col) == key_family(d->types[k]))
 			v = column_values(c, q, e, false);
 		if (v == NULL) {
@@ -627,15 +697,18 @@ visit_query(struct compile *c, const struct sql_query *q)
 	visit_calls(c, q);
 }
 
-/* A statement without tables that does something belongs to one place: two sessions that lock the same number must meet. */
+/* A statement without tables that does something belongs to one place: two sessions that
+ * lock the same number must meet. */
 void
 compile_query(struct compile *c, const struct sql_stmt *st)
 {
 	c->p->writes = st->temp_object; /* SELECT INTO TEMP */
 	visit_query(c, st->query);
-	if (c->primary && !c->p->sharded && !c->temp && c->p->fixed == SHARD_NONE && c->p->n_pins == 0)
+	if (c->primary && !c->p->sharded && !c->temp && c->p->fixed == SHARD_NONE &&
+	    c->p->n_pins == 0)
 		go_default(c, NULL);
-	c->p->read_only = st->kind == STMT_SELECT && !st->locks_rows && !st->modifies && !c->primary;
+	c->p->read_only =
+	    st->kind == STMT_SELECT && !st->locks_rows && !st->modifies && !c->primary;
 }
 
 /* ---- programs ---- */
@@ -645,7 +718,8 @@ hints(struct compile *c, const struct sql_stmts *all, const struct sql_stmt *st)
 {
 	int shard;
 
-	if (all->weir_replica && st->kind == STMT_SELECT && !st->locks_rows && !st->modifies && !c->temp)
+	if (all->weir_replica && st->kind == STMT_SELECT && !st->locks_rows &&
+	    !st->modifies && !c->temp)
 		c->p->read_only = true;
 	if (all->weir_primary)
 		c->p->read_only = false;
@@ -654,7 +728,8 @@ hints(struct compile *c, const struct sql_stmts *all, const struct sql_stmt *st)
 	shard = shard_map_shard(c->map, all->weir_shard);
 	if (shard < 0) {
 		c->failed = true;
-		err_set(c->err, "22023", BLAST_STMT, "there is no shard \"%s\"", all->weir_shard);
+		err_set(c->err, "22023", BLAST_STMT, "there is no shard \"%s\"",
+		    all->weir_shard);
 		return;
 	}
 	c->failed = false;
@@ -673,7 +748,8 @@ compile_kind(struct compile *c, const struct sql_stmts *all, const struct sql_st
 		c->failed = true;
 		*c->err = all->err;
 		if (c->err->hint[0] == '\0')
-			err_hint(c->err, "Weir reads PostgreSQL 15's grammar. " HINT_SHARD);
+			err_hint(
+			    c->err, "Weir reads PostgreSQL 15's grammar. " HINT_SHARD);
 		return;
 	}
 	if (st->kind <= STMT_MERGE)
@@ -686,7 +762,8 @@ compile_kind(struct compile *c, const struct sql_stmts *all, const struct sql_st
 static bool
 needs_params(const struct pin *p, int n_types)
 {
-	if ((p->lo != NULL && p->lo->kind == VALUE_PARAM) || (p->hi != NULL && p->hi->kind == VALUE_PARAM))
+	if ((p->lo != NULL && p->lo->kind == VALUE_PARAM) ||
+	    (p->hi != NULL && p->hi->kind == VALUE_PARAM))
 		return true;
 	for (int i = 0; i < p->n; i++)
 		if (needs_params(p->args[i], n_types))
@@ -704,16 +781,22 @@ program_key(struct program *p, const struct plan_ctx *ctx)
 	p->map = ctx->map;
 	p->epoch = ctx->map->epoch;
 	p->schema_id = schema_id(ctx->schema);
-	p->search_path = arena_strdup(&p->arena, ctx->search_path == NULL ? "" : ctx->search_path);
+	p->search_path =
+	    arena_strdup(&p->arena, ctx->search_path == NULL ? "" : ctx->search_path);
 	p->user = arena_strdup(&p->arena, ctx->user == NULL ? "" : ctx->user);
 }
 
 struct program *
-compile_stmt(const struct sql_stmts *all, const struct sql_stmt *st, const struct plan_ctx *ctx)
+compile_stmt(
+    const struct sql_stmts *all, const struct sql_stmt *st, const struct plan_ctx *ctx)
 {
 	struct program *p = calloc(1, sizeof *p);
 	struct sql_stmts *views[VIEWS_MAX];
-	struct compile c = {.ctx = ctx, .map = ctx->map, .schema = ctx->schema, .p = p, .views = views,
+	struct compile c = {.ctx = ctx,
+	    .map = ctx->map,
+	    .schema = ctx->schema,
+	    .p = p,
+	    .views = views,
 	    .budget = FACTS_BUDGET};
 
 	if (p == NULL)
@@ -738,7 +821,8 @@ compile_stmt(const struct sql_stmts *all, const struct sql_stmt *st, const struc
 		p->fixed = 0;
 	}
 	for (int i = 0; i < p->n_pins; i++)
-		p->uses_params |= needs_params(p->pins[i], c.map->distributions[p->pins[i]->distribution].n_types);
+		p->uses_params |= needs_params(
+		    p->pins[i], c.map->distributions[p->pins[i]->distribution].n_types);
 	for (int i = 0; i < c.n_views; i++)
 		sql_stmts_free(c.views[i]);
 	arena_reset(&c.scratch);

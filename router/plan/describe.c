@@ -51,13 +51,15 @@ put_value(struct text *t, const struct plan_ctx *ctx, const struct plan_value *v
 			return;
 		}
 		raw = &ctx->consts->v[v->index].raw;
-		put(t, "%s%.*s", v->negated ? "-" : "", (int)(raw->len < 200 ? raw->len : 200), raw->ptr);
+		put(t, "%s%.*s", v->negated ? "-" : "",
+		    (int)(raw->len < 200 ? raw->len : 200), raw->ptr);
 		return;
 	case VALUE_PARAM:
 		put(t, "$%u", v->index);
 		return;
 	case VALUE_TEXT:
-		put(t, "%.*s", (int)(v->text.len < 200 ? v->text.len : 200), v->text.len > 0 ? v->text.ptr : "");
+		put(t, "%.*s", (int)(v->text.len < 200 ? v->text.len : 200),
+		    v->text.len > 0 ? v->text.ptr : "");
 		return;
 	default:
 		put(t, "NULL");
@@ -110,7 +112,8 @@ put_range(struct text *t, const struct plan_ctx *ctx, const struct pin *p)
 		put_value(t, ctx, p->lo);
 	}
 	if (p->hi != NULL) {
-		put(t, "%s%s %s ", p->lo != NULL ? " AND " : "", p->key, p->hi_inclusive ? "<=" : "<");
+		put(t, "%s%s %s ", p->lo != NULL ? " AND " : "", p->key,
+		    p->hi_inclusive ? "<=" : "<");
 		put_value(t, ctx, p->hi);
 	}
 }
@@ -146,7 +149,8 @@ put_pin(struct text *t, const struct plan_ctx *ctx, const struct pin *p)
 static const char *
 shard_name(const struct plan_ctx *ctx, int shard)
 {
-	return shard >= 0 && shard < ctx->map->n_shards ? ctx->map->shards[shard] : "none";
+	return shard >= 0 && shard < ctx->map->n_shards ? ctx->map->shards[shard]
+							: "none";
 }
 
 static void
@@ -159,10 +163,13 @@ put_where(struct text *t, const struct plan_ctx *ctx, const struct plan *plan)
 		put(t, "runs on: shard %s\n", shard_name(ctx, plan->shard));
 		break;
 	case PLAN_ANY:
-		put(t, "runs on: any shard (%s if the session is on none)\n", shard_name(ctx, plan->shard));
+		put(t, "runs on: any shard (%s if the session is on none)\n",
+		    shard_name(ctx, plan->shard));
 		break;
 	case PLAN_LOOKUP:
-		put(t, "runs on: the shard that the look-up of key \"%.*s\" in distribution \"%s\" will give\n",
+		put(t,
+		    "runs on: the shard that the look-up of key \"%.*s\" in distribution "
+		    "\"%s\" will give\n",
 		    (int)plan->lookup.key.len, plan->lookup.key.ptr,
 		    ctx->map->distributions[plan->lookup.distribution].name);
 		break;
@@ -179,7 +186,8 @@ put_where(struct text *t, const struct plan_ctx *ctx, const struct plan *plan)
 }
 
 void
-plan_describe(struct shape *s, int i, const struct plan_ctx *ctx, const struct plan *plan, struct arena *a, struct slice *out)
+plan_describe(struct shape *s, int i, const struct plan_ctx *ctx, const struct plan *plan,
+    struct arena *a, struct slice *out)
 {
 	struct text t = {.arena = a};
 	const struct program *p;
@@ -193,10 +201,11 @@ plan_describe(struct shape *s, int i, const struct plan_ctx *ctx, const struct p
 	put_where(&t, ctx, plan);
 	put(&t, "server: %s\n", plan->read_only ? "primary or replica" : "primary");
 	if (p->fixed != SHARD_NONE)
-		put(&t, "because: %s\n", s->stmts->weir_shard != NULL ? "the statement names the shard"
-			: shard_map_plain(ctx->map)		      ? "there is one shard"
-			: p->sharded				      ? "all its tables are there"
-								      : "it concerns the default shard");
+		put(&t, "because: %s\n",
+		    s->stmts->weir_shard != NULL ? "the statement names the shard"
+		    : shard_map_plain(ctx->map)  ? "there is one shard"
+		    : p->sharded                 ? "all its tables are there"
+						 : "it concerns the default shard");
 	for (int k = 0; k < p->n_pins; k++) {
 		put(&t, "because: %s: ", p->pins[k]->table);
 		put_pin(&t, ctx, p->pins[k]);

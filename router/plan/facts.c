@@ -1,74 +1,19 @@
 /* Which equalities hold for the rows of a table that can matter to a statement's result.
  *
- * A row of table T matters only if some combination of rows with it passes all filters on T's way up: WHERE, the ON of
- * inner joins, the ON of an outer join whose nullable side T is on, and the ON of an outer join whose nullable side another of
- * these filters asks something of (so that it must be there). These filters are strict in T's columns, so a row
- * that fails them can be left out: where leaving it out makes an outer join give a row of NULLs instead, that row fails the
- * filters that the lost one failed. The ON of an outer join says nothing of its preserved side; that of a FULL JOIN nothing.
- * From a subquery the way goes on: what its parent demands of its outputs holds for its rows, as long as nothing between
- * counts or numbers rows (LIMIT, DISTINCT ON, windows, grouping sets); what the parent demands of its own rows holds in a
- * correlated subquery, since for the other rows it does not matter what the subquery says.
- * Equalities are kept as classes of columns (union-find), each with the sets of values that it must be in. An OR holds if
- * each branch does: its pins are united. */
-#include "router/plan/plan_int.h"
-
-#define CHAIN_MAX 64
-
-struct fact_set {
-	struct value_set set;
-	const struct plan_value *lo, *hi; /* instead: a bound */
-	bool inclusive;
-	struct fact_set *next;
-};
-
-struct node {
-	struct col col;
-	int up; /* union-find: a parent, or itself */
-	struct fact_set *sets; /* of the class, at its root */
-};
-
-/* An OR, kept until the pins are made. */
-struct branchings {
-	const struct sql_cond *cond;
-	const struct sql_query *level;
-	const struct sql_from *on;
-	struct branchings *next;
-};
-
-/* A LEFT or RIGHT join whose ON holds if its nullable side is there. */
-struct outer_join {
-	const struct sql_from *join;
-	const struct sql_query *level;
-	struct outer_join *next;
-	int index; /* bit in facts.joined */
-};
-
-/* A table whose query the row comes from: its columns are those of `level`, one branch of the query. */
-struct link {
-	const struct sql_rel *rel;
-	const struct sql_query *level;
-	bool open; /* demands on the outputs hold inside */
-};
-
-struct facts {
-	struct node *v;
-	int n, cap, settled;
-	struct branchings *ors;
-	struct outer_join *outer;
-	int n_outer;
-	uint64_t joined; /* those whose nullable side is there */
-	/* how the row's own level hangs in the statement */
-	struct link chain[CHAIN_MAX];
-	int n_chain;
-	const struct sql_query *inside[CHAIN_MAX]; /* levels around the row, and the branch of each */
-	bool inside_open[CHAIN_MAX];
-	int n_inside;
-};
-
-static void add_cond(struct compile *, struct facts *, const struct sql_query *, const struct sql_from *on,
-    const struct sql_cond *);
-static void settle(struct compile *, struct facts *);
-static struct value_set *values_of(struct compile *, const struct sql_query *, const struct sql_expr *, struct col);
+ * A row of table T matters only if some combination of rows with it passes all filters on
+ * T's way up: WHERE, the ON of inner joins, the ON of an outer join whose nullable side T
+ * is on, and the ON of an outer join whose nullable side another of these filters asks
+ * something of (so that it must be there). These filters are strict in T's columns, so a
+ * row that fails them can be left out: where leaving it out makes an outer join give a
+ * row of NULLs instead, that row fails the filters that the lost one failed. The ON of an
+ * outer join says nothing of its preserved side; that of a FULL JOIN nothing. From a
+ * subquery the way goes on: what its parent demands of its outputs holds for its rows, as
+ * long as nothing between counts or numbers rows (LIMIT, DISTINCT ON, windows, grouping
+ * sets); what the parent demands of its own rows holds in a correlated subquery, since
+ * for the other rows it does not matter what the subquery says. Equalities are kept as
+ * classes of columns (union-find), each with the sets of values that it must be in. An OR
+ * holds if each branch does: its pins are united. */
+#include "router/plan/facts.h"
 
 /* ---- values ---- */
 
@@ -127,16 +72,16 @@ compile_values(struct compile *c, const struct sql_expr *e, int n, struct value_
 
 /* ---- classes ---- */
 
-static int
-root(const struct facts *f, int i)
+int
+facts_root(const struct facts *f, int i)
 {
 	while (f->v[i].up != i)
 		i = f->v[i].up;
 	return i;
 }
 
-static int
-node_of(struct compile *c, struct facts *f, struct col col)
+int
+facts_node_of(struct compile *c, struct facts *f, struct col col)
 {
 	struct node *v;
 
@@ -159,8 +104,8 @@ unite(struct facts *f, int a, int b)
 {
 	struct fact_set **end;
 
-	a = root(f, a);
-	b = root(f, b);
+	a = facts_root(f, a);
+	b = facts_root(f, b);
 	if (a == b)
 		return;
 	f->v[b].up = a;
@@ -174,15 +119,16 @@ static void
 attach(struct compile *c, struct facts *f, int node, struct fact_set set)
 {
 	struct fact_set *s = ARENA_NEW(&c->scratch, struct fact_set);
-	int r = root(f, node);
+	int r = facts_root(f, node);
 
 	*s = set;
 	s->next = f->v[r].sets;
 	f->v[r].sets = s;
 }
 
-/* A copy that an OR's branch may add to. The sets' chains are spliced by unite(), so they are copied too. */
-static struct facts
+/* A copy that an OR's branch may add to. The sets' chains are spliced by unite(), so they
+ * are copied too. */
+struct facts
 facts_copy(struct compile *c, const struct facts *f)
 {
 	struct facts n = *f;
@@ -202,27 +148,25 @@ facts_copy(struct compile *c, const struct facts *f)
 
 /* ---- conditions ---- */
 
-struct place {
-	const struct sql_query *level;
-	const struct sql_from *on;
-};
-
 /* A column that takes part: of a known family, not cast to another. -1: none. */
-static int
-column_node(struct compile *c, struct facts *f, struct place at, const struct sql_expr *e, enum family *family)
+int
+facts_column_node(struct compile *c, struct facts *f, struct place at,
+    const struct sql_expr *e, enum family *family)
 {
 	struct col col;
 
 	if (e->kind != EXPR_COL || !resolve_col(c, at.level, at.on, e, &col))
 		return -1;
 	*family = col_family(c, col);
-	if (*family == FAMILY_NONE || (e->cast != NULL && type_family(e->cast) != *family))
+	if (*family == FAMILY_NONE ||
+	    (e->cast != NULL && type_family(e->cast) != *family))
 		return -1;
-	return node_of(c, f, col);
+	return facts_node_of(c, f, col);
 }
 
 static void
-equal(struct compile *c, struct facts *f, struct place at, const struct sql_expr *a, const struct sql_expr *b)
+equal(struct compile *c, struct facts *f, struct place at, const struct sql_expr *a,
+    const struct sql_expr *b)
 {
 	enum family fa, fb;
 	struct fact_set set = {.lo = NULL};
@@ -234,7 +178,7 @@ equal(struct compile *c, struct facts *f, struct place at, const struct sql_expr
 		a = b;
 		b = t;
 	}
-	na = column_node(c, f, at, a, &fa);
+	na = facts_column_node(c, f, at, a, &fa);
 	if (na < 0)
 		return;
 	if (b->kind == EXPR_VALUE) {
@@ -242,7 +186,7 @@ equal(struct compile *c, struct facts *f, struct place at, const struct sql_expr
 			attach(c, f, na, set);
 		return;
 	}
-	nb = column_node(c, f, at, b, &fb);
+	nb = facts_column_node(c, f, at, b, &fb);
 	if (nb >= 0 && fa == fb)
 		unite(f, na, nb);
 }
@@ -260,9 +204,12 @@ compare(struct compile *c, struct facts *f, struct place at, const struct sql_co
 	if (col->kind == EXPR_VALUE) {
 		col = cond->right;
 		value = cond->left;
-		op = op == CMP_LT ? CMP_GT : op == CMP_LE ? CMP_GE : op == CMP_GE ? CMP_LE : CMP_LT;
+		op = op == CMP_LT   ? CMP_GT
+		     : op == CMP_LE ? CMP_GE
+		     : op == CMP_GE ? CMP_LE
+				    : CMP_LT;
 	}
-	n = column_node(c, f, at, col, &family);
+	n = facts_column_node(c, f, at, col, &family);
 	if (n < 0 || !compile_values(c, value, 1, &one))
 		return;
 	if (op == CMP_LT || op == CMP_LE)
@@ -283,7 +230,7 @@ among(struct compile *c, struct facts *f, struct place at, const struct sql_cond
 		equal(c, f, at, cond->left, cond->right);
 		return;
 	}
-	n = column_node(c, f, at, cond->left, &family);
+	n = facts_column_node(c, f, at, cond->left, &family);
 	if (n < 0)
 		return;
 	if (cond->kind == COND_IN) {
@@ -299,7 +246,8 @@ among(struct compile *c, struct facts *f, struct place at, const struct sql_cond
 		attach(c, f, n, set);
 }
 
-/* The level of the row's own chain that is this subquery or a branch of it; NULL: the row is not inside. */
+/* The level of the row's own chain that is this subquery or a branch of it; NULL: the row
+ * is not inside. */
 static const struct sql_query *
 inside(const struct facts *f, const struct sql_query *q, bool *open)
 {
@@ -316,7 +264,8 @@ inside(const struct facts *f, const struct sql_query *q, bool *open)
 	return NULL;
 }
 
-/* left = an output of the subquery: its values hold for left; and for a row inside, left's hold for the output. */
+/* left = an output of the subquery: its values hold for left; and for a row inside,
+ * left's hold for the output. */
 static void
 subquery(struct compile *c, struct facts *f, struct place at, const struct sql_cond *cond)
 {
@@ -326,7 +275,7 @@ subquery(struct compile *c, struct facts *f, struct place at, const struct sql_c
 	for (int i = 0; i < cond->n; i++) {
 		struct fact_set set = {.lo = NULL};
 		enum family fl, fr;
-		int l = column_node(c, f, at, &cond->left[i], &fl), r;
+		int l = facts_column_node(c, f, at, &cond->left[i], &fl), r;
 		struct value_set *values;
 		const struct sql_expr *e;
 		struct col col;
@@ -344,21 +293,22 @@ subquery(struct compile *c, struct facts *f, struct place at, const struct sql_c
 		if (e == NULL) {
 			fr = col_family(c, col);
 			if (l >= 0 && fr == fl)
-				unite(f, l, node_of(c, f, col));
+				unite(f, l, facts_node_of(c, f, col));
 			continue;
 		}
 		if (cond->left[i].kind == EXPR_VALUE) {
 			equal(c, f, (struct place){level, NULL}, &cond->left[i], e);
 			continue;
 		}
-		r = column_node(c, f, (struct place){level, NULL}, e, &fr);
+		r = facts_column_node(c, f, (struct place){level, NULL}, e, &fr);
 		if (l >= 0 && r >= 0 && fl == fr)
 			unite(f, l, r);
 	}
 }
 
-static void
-add_cond(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *on, const struct sql_cond *cond)
+void
+facts_add_cond(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_from *on, const struct sql_cond *cond)
 {
 	struct place at = {q, on};
 	struct branchings *b;
@@ -368,7 +318,7 @@ add_cond(struct compile *c, struct facts *f, const struct sql_query *q, const st
 	switch (cond->kind) {
 	case COND_AND:
 		for (int i = 0; i < cond->n; i++)
-			add_cond(c, f, q, on, cond->args[i]);
+			facts_add_cond(c, f, q, on, cond->args[i]);
 		break;
 	case COND_OR:
 		b = ARENA_NEW(&c->scratch, struct branchings);
@@ -397,16 +347,17 @@ add_cond(struct compile *c, struct facts *f, const struct sql_query *q, const st
 
 /* The ON and USING of a join, for rows in which both sides are there. */
 static void
-add_join(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *j)
+add_join(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_from *j)
 {
-	add_cond(c, f, q, j, j->on);
+	facts_add_cond(c, f, q, j, j->on);
 	if (j->join == JOIN_FULL)
 		return;
 	for (int i = 0; i < j->n_using && --c->budget >= 0; i++) {
 		struct sql_expr e = {.kind = EXPR_COL, .col = j->using[i]};
 		enum family fl, fr;
-		int l = column_node(c, f, (struct place){q, j->left}, &e, &fl);
-		int r = column_node(c, f, (struct place){q, j->right}, &e, &fr);
+		int l = facts_column_node(c, f, (struct place){q, j->left}, &e, &fl);
+		int r = facts_column_node(c, f, (struct place){q, j->right}, &e, &fr);
 
 		if (l >= 0 && r >= 0 && fl == fr)
 			unite(f, l, r);
@@ -414,7 +365,8 @@ add_join(struct compile *c, struct facts *f, const struct sql_query *q, const st
 }
 
 static void
-note_outer(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *j)
+note_outer(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_from *j)
 {
 	struct outer_join *o;
 
@@ -427,7 +379,8 @@ note_outer(struct compile *c, struct facts *f, const struct sql_query *q, const 
 
 /* Joins of a tree that is known to be there: the inner ones hold. */
 static void
-add_tree(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *t)
+add_tree(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_from *t)
 {
 	if (t->rel != NULL || t->join == JOIN_FULL)
 		return;
@@ -443,13 +396,16 @@ add_tree(struct compile *c, struct facts *f, const struct sql_query *q, const st
 
 /* From a table or join up to its item of the FROM list. */
 static void
-add_way_up(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *t)
+add_way_up(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_from *t)
 {
 	for (const struct sql_from *j = t->parent; j != NULL; t = j, j = j->parent) {
 		bool left = t == j->left;
 
-		/* the other side is there whenever this one is, but on the preserved side of an outer join */
-		if (j->join == JOIN_FULL || (j->join == JOIN_LEFT && left) || (j->join == JOIN_RIGHT && !left)) {
+		/* the other side is there whenever this one is, but on the preserved side
+		 * of an outer join */
+		if (j->join == JOIN_FULL || (j->join == JOIN_LEFT && left) ||
+		    (j->join == JOIN_RIGHT && !left)) {
 			note_outer(c, f, q, j);
 			continue;
 		}
@@ -458,9 +414,11 @@ add_way_up(struct compile *c, struct facts *f, const struct sql_query *q, const 
 	}
 }
 
-/* All that holds in a level for rows of the table or join t (NULL: for whole rows of its FROM list). */
-static void
-add_level(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *t)
+/* All that holds in a level for rows of the table or join t (NULL: for whole rows of its
+ * FROM list). */
+void
+facts_add_level(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_from *t)
 {
 	if (t != NULL)
 		add_way_up(c, f, q, t);
@@ -468,26 +426,30 @@ add_level(struct compile *c, struct facts *f, const struct sql_query *q, const s
 		if (t == NULL || i != t->item)
 			add_tree(c, f, q, q->from[i]);
 	if (q->kind != Q_INSERT && q->kind != Q_UTILITY)
-		add_cond(c, f, q, NULL, q->where);
+		facts_add_cond(c, f, q, NULL, q->where);
 }
 
 static bool
 holds_rel(const struct sql_from *t, const struct sql_rel *rel)
 {
-	return t->rel != NULL ? t->rel == rel : holds_rel(t->left, rel) || holds_rel(t->right, rel);
+	return t->rel != NULL ? t->rel == rel
+			      : holds_rel(t->left, rel) || holds_rel(t->right, rel);
 }
 
-/* Every column that came up is in a filter that NULL does not pass: the outer joins that would make it NULL have joined. */
+/* Every column that came up is in a filter that NULL does not pass: the outer joins that
+ * would make it NULL have joined. */
 static bool
 join_one(struct compile *c, struct facts *f)
 {
 	for (const struct outer_join *o = f->outer; o != NULL; o = o->next) {
-		const struct sql_from *nullable = o->join->join == JOIN_LEFT ? o->join->right : o->join->left;
+		const struct sql_from *nullable =
+		    o->join->join == JOIN_LEFT ? o->join->right : o->join->left;
 
 		if ((f->joined >> o->index & 1) != 0)
 			continue;
 		for (int i = 0; i < f->n && --c->budget >= 0; i++)
-			if (f->v[i].col.rel->level == o->level && holds_rel(nullable, f->v[i].col.rel)) {
+			if (f->v[i].col.rel->level == o->level &&
+			    holds_rel(nullable, f->v[i].col.rel)) {
 				f->joined |= UINT64_C(1) << o->index;
 				add_join(c, f, o->level, o->join);
 				add_tree(c, f, o->level, nullable);
@@ -497,21 +459,23 @@ join_one(struct compile *c, struct facts *f)
 	return false;
 }
 
-static void
-add_joined(struct compile *c, struct facts *f)
+void
+facts_add_joined(struct compile *c, struct facts *f)
 {
 	do
-		settle(c, f);
+		facts_settle(c, f);
 	while (c->budget >= 0 && join_one(c, f));
 }
 
 /* ---- the way up through subqueries ---- */
 
-/* Nothing in this level counts, numbers or locks rows: a filter on its outputs can as well stand inside. */
+/* Nothing in this level counts, numbers or locks rows: a filter on its outputs can as
+ * well stand inside. */
 static bool
 is_open(const struct sql_query *q)
 {
-	return q->kind <= Q_SETOP && !q->limit && !q->distinct_on && !q->window && !q->grouping_sets && !q->locks;
+	return q->kind <= Q_SETOP && !q->limit && !q->distinct_on && !q->window &&
+	       !q->grouping_sets && !q->locks;
 }
 
 /* The table of a level that stands for the query on the way; NULL: the way ends. */
@@ -521,10 +485,12 @@ stands_for(const struct sql_query *q)
 	switch (q->place) {
 	case PLACE_FROM:
 	case PLACE_VIEW:
-		/* a subquery among a function's arguments is a FROM place too, but no table */
+		/* a subquery among a function's arguments is a FROM place too, but no
+		 * table */
 		return q->at->rel;
 	case PLACE_CTE:
-		if (q->cte->n_refs != 1 || q->cte->recursive || q->kind >= Q_INSERT || q->cte->ref->leaf == NULL)
+		if (q->cte->n_refs != 1 || q->cte->recursive || q->kind >= Q_INSERT ||
+		    q->cte->ref->leaf == NULL)
 			return NULL;
 		return q->cte->ref;
 	default:
@@ -541,10 +507,11 @@ add_inside(struct facts *f, const struct sql_query *q, bool open)
 	f->inside_open[f->n_inside++] = open;
 }
 
-/* One step from query q (the branch `level` of it) to its parent. Gives the next level; NULL: it ends. *at: where in it. */
+/* One step from query q (the branch `level` of it) to its parent. Gives the next level;
+ * NULL: it ends. *at: where in it. */
 static const struct sql_query *
-step_up(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_query *level, bool open,
-    const struct sql_from **at)
+step_up(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_query *level, bool open, const struct sql_from **at)
 {
 	const struct sql_rel *rel = stands_for(q);
 
@@ -563,8 +530,9 @@ step_up(struct compile *c, struct facts *f, const struct sql_query *q, const str
 }
 
 /* Collects what holds for rows of t, a table of level q. */
-static void
-collect(struct compile *c, struct facts *f, const struct sql_query *q, const struct sql_from *t)
+void
+facts_collect(struct compile *c, struct facts *f, const struct sql_query *q,
+    const struct sql_from *t)
 {
 	bool subquery_on = false;
 
@@ -583,11 +551,11 @@ collect(struct compile *c, struct facts *f, const struct sql_query *q, const str
 			add_tree(c, f, level, t->left);
 			add_tree(c, f, level, t->right);
 		}
-		add_level(c, f, level, t);
+		facts_add_level(c, f, level, t);
 		subquery_on = q->place == PLACE_ON;
 		q = step_up(c, f, q, level, open, &t);
 	}
-	add_joined(c, f);
+	facts_add_joined(c, f);
 }
 
 /* ---- columns of subqueries ---- */
@@ -612,17 +580,18 @@ link_node(struct compile *c, struct facts *f, int i, const struct link *l)
 		return;
 	if (e == NULL) {
 		if (col_family(c, inner) == family && family != FAMILY_NONE)
-			unite(f, i, node_of(c, f, inner));
+			unite(f, i, facts_node_of(c, f, inner));
 		return;
 	}
-	n = column_node(c, f, (struct place){l->level, NULL}, e, &fi);
+	n = facts_column_node(c, f, (struct place){l->level, NULL}, e, &fi);
 	if (n >= 0 && fi == family)
 		unite(f, i, n);
 }
 
-/* Each column of a subquery that came up: the row's own subqueries are looked through, the others give their values. */
-static void
-settle(struct compile *c, struct facts *f)
+/* Each column of a subquery that came up: the row's own subqueries are looked through,
+ * the others give their values. */
+void
+facts_settle(struct compile *c, struct facts *f)
 {
 	for (; f->settled < f->n && --c->budget >= 0; f->settled++) {
 		int i = f->settled;
@@ -647,291 +616,17 @@ settle(struct compile *c, struct facts *f)
 		if (q->kind == Q_SETOP || q->kind == Q_VALUES) {
 			const char *real = real_name(c, col.rel, col.name);
 
-			values = real == NULL ? NULL : output_values(c, q, output_position(c, q, real));
+			values = real == NULL
+				     ? NULL
+				     : output_values(c, q, output_position(c, q, real));
 		} else {
-			values = inner_of(c, col, q, &e, &inner) ? values_of(c, q, e, inner) : NULL;
+			values = inner_of(c, col, q, &e, &inner)
+				     ? values_of(c, q, e, inner)
+				     : NULL;
 		}
 		if (values == NULL)
 			continue;
 		set.set = *values;
 		attach(c, f, i, set);
 	}
-}
-
-/* ---- values of outputs ---- */
-
-static struct value_set *
-values_of_class(struct compile *c, const struct facts *f, int node)
-{
-	struct value_set *out;
-
-	for (const struct fact_set *s = f->v[root(f, node)].sets; s != NULL; s = s->next)
-		if (s->lo == NULL && s->hi == NULL && !s->set.v[0].array) {
-			out = ARENA_NEW(&c->scratch, struct value_set);
-			*out = s->set;
-			return out;
-		}
-	return NULL;
-}
-
-/* A list of no values would be nobody's key. */
-static struct value_set *
-values_of_rows(struct compile *c, const struct sql_query *q, int pos)
-{
-	struct sql_expr *e = ARENA_NEW_N(&c->scratch, struct sql_expr, (size_t)q->values.n_rows + 1);
-	struct value_set *out = ARENA_NEW(&c->scratch, struct value_set);
-
-	if (pos >= q->values.width || q->values.n_rows == 0)
-		return NULL;
-	for (int r = 0; r < q->values.n_rows; r++)
-		e[r] = q->values.cells[r * q->values.width + pos];
-	return compile_values(c, e, q->values.n_rows, out) ? out : NULL;
-}
-
-static struct value_set *
-values_of_setop(struct compile *c, const struct sql_query *q, int pos)
-{
-	struct value_set *l = output_values(c, q->left, pos), *r = output_values(c, q->right, pos), *out;
-	struct plan_value *v;
-
-	if (l == NULL || r == NULL)
-		return NULL;
-	out = ARENA_NEW(&c->scratch, struct value_set);
-	v = ARENA_NEW_N(c->arena, struct plan_value, (size_t)(l->n + r->n));
-	memcpy(v, l->v, (size_t)l->n * sizeof *v);
-	memcpy(v + l->n, r->v, (size_t)r->n * sizeof *v);
-	*out = (struct value_set){v, l->n + r->n};
-	return out;
-}
-
-static bool
-is_assigned(const struct sql_query *q, const char *name)
-{
-	for (int i = 0; i < q->n_sets; i++)
-		if (strcmp(q->sets[i].col, name) == 0)
-			return true;
-	return false;
-}
-
-struct value_set *
-column_values(struct compile *c, const struct sql_query *q, const struct sql_expr *e, bool where)
-{
-	struct facts f = {.n = 0};
-	enum family family;
-	int n;
-
-	if (--c->budget < 0)
-		return NULL;
-	if (where)
-		add_level(c, &f, q, NULL);
-	add_joined(c, &f);
-	/* after that: it may be NULL itself */
-	n = column_node(c, &f, (struct place){q, NULL}, e, &family);
-	if (n < 0 || f.v[n].col.rel->level != q)
-		return NULL;
-	settle(c, &f);
-	return values_of_class(c, &f, n);
-}
-
-/* Of an output of a SELECT or RETURNING list: an expression, or (e NULL) a column that a star stands for. */
-static struct value_set *
-values_of(struct compile *c, const struct sql_query *q, const struct sql_expr *e, struct col col)
-{
-	struct value_set *out;
-	struct sql_expr star;
-
-	if (q->kind >= Q_INSERT && q->kind != Q_UPDATE && q->kind != Q_DELETE)
-		return NULL;
-	if (q->grouping_sets || (q->place == PLACE_CTE && q->cte->recursive))
-		return NULL;
-	if (e == NULL) {
-		star = (struct sql_expr){.kind = EXPR_COL, .rel = col.rel->alias, .col = col.name};
-		if (col.rel->alias == NULL || col.rel->hidden)
-			return NULL;
-		e = &star;
-	}
-	if (e->kind == EXPR_VALUE) {
-		out = ARENA_NEW(&c->scratch, struct value_set);
-		return compile_values(c, e, 1, out) ? out : NULL;
-	}
-	/* RETURNING gives what was assigned */
-	if (e->kind != EXPR_COL || (q->kind == Q_UPDATE && is_assigned(q, e->col)))
-		return NULL;
-	return column_values(c, q, e, true);
-}
-
-struct value_set *
-output_values(struct compile *c, const struct sql_query *q, int pos)
-{
-	const struct sql_expr *e;
-	struct col col;
-
-	if (pos < 0 || --c->budget < 0)
-		return NULL;
-	if (q->kind == Q_SETOP)
-		return values_of_setop(c, q, pos);
-	if (q->kind == Q_VALUES)
-		return values_of_rows(c, q, pos);
-	return output_by_pos(c, q, pos, &e, &col) ? values_of(c, q, e, col) : NULL;
-}
-
-/* ---- pins ---- */
-
-static struct pin *
-new_pin(struct compile *c, enum pin_kind kind, const struct map_table *mt)
-{
-	struct pin *p = ARENA_NEW(c->arena, struct pin);
-
-	p->kind = kind;
-	p->distribution = mt->distribution;
-	p->table = mt->name;
-	p->key = mt->key[0];
-	return p;
-}
-
-static struct pin *
-and_pin(struct compile *c, const struct map_table *mt, struct pin *a, struct pin *b)
-{
-	struct pin *p;
-
-	if (a == NULL || a->kind == PIN_ALL)
-		return b;
-	if (b == NULL || b->kind == PIN_ALL)
-		return a;
-	p = new_pin(c, PIN_AND, mt);
-	p->n = 2;
-	p->args = ARENA_NEW_N(c->arena, struct pin *, 2);
-	p->args[0] = a;
-	p->args[1] = b;
-	return p;
-}
-
-/* The node of a key column; -1: it has no name here. */
-static int
-key_node(struct compile *c, struct facts *f, const struct sql_rel *rel, const struct map_table *mt, int key)
-{
-	const char *name = visible_name(c, rel, mt->key[key]);
-
-	return name == NULL ? -1 : node_of(c, f, (struct col){rel, name});
-}
-
-/* Several bounds of one class: each is a pin of its own, united by AND; a pair of bounds is one. */
-static struct pin *
-range_pin(struct compile *c, const struct facts *f, int node, const struct map_table *mt)
-{
-	struct pin *p = NULL, *all = NULL;
-
-	for (const struct fact_set *s = f->v[root(f, node)].sets; s != NULL; s = s->next) {
-		if (s->lo == NULL && s->hi == NULL)
-			continue;
-		if (p == NULL || (s->lo != NULL && p->lo != NULL) || (s->hi != NULL && p->hi != NULL)) {
-			p = new_pin(c, PIN_RANGE, mt);
-			all = all == NULL ? p : and_pin(c, mt, all, p);
-		}
-		if (s->lo != NULL) {
-			p->lo = s->lo;
-			p->lo_inclusive = s->inclusive;
-		} else {
-			p->hi = s->hi;
-			p->hi_inclusive = s->inclusive;
-		}
-	}
-	return all;
-}
-
-static struct pin *
-column_pin(struct compile *c, const struct facts *f, int node, const struct map_table *mt)
-{
-	struct pin *all = NULL, *p;
-
-	for (const struct fact_set *s = f->v[root(f, node)].sets; s != NULL; s = s->next) {
-		if (s->lo != NULL || s->hi != NULL)
-			continue;
-		p = new_pin(c, PIN_KEYS, mt);
-		p->sets[0] = s->set;
-		all = and_pin(c, mt, all, p);
-	}
-	if (c->map->distributions[mt->distribution].kind == DIST_RANGE)
-		all = and_pin(c, mt, all, range_pin(c, f, node, mt));
-	return all;
-}
-
-/* Several key columns: the shortest list of each. */
-static struct pin *
-columns_pin(struct compile *c, struct facts *f, const struct sql_rel *rel, const struct map_table *mt)
-{
-	struct pin *p = new_pin(c, PIN_KEYS, mt);
-
-	for (int k = 0; k < mt->n_key; k++) {
-		const struct value_set *best = NULL;
-		int node = key_node(c, f, rel, mt, k);
-
-		if (node < 0)
-			return NULL;
-		for (const struct fact_set *s = f->v[root(f, node)].sets; s != NULL; s = s->next)
-			if (s->lo == NULL && s->hi == NULL && !s->set.v[0].array && (best == NULL || s->set.n < best->n))
-				best = &s->set;
-		if (best == NULL)
-			return NULL;
-		p->sets[k] = *best;
-	}
-	return p;
-}
-
-static struct pin *pin_of_facts(struct compile *, struct facts *, const struct sql_rel *, const struct map_table *);
-
-static struct pin *
-or_pin(struct compile *c, const struct facts *f, const struct branchings *b, const struct sql_rel *rel,
-    const struct map_table *mt)
-{
-	struct pin *p = new_pin(c, PIN_OR, mt);
-
-	p->args = ARENA_NEW_N(c->arena, struct pin *, (size_t)b->cond->n + 1);
-	for (int i = 0; i < b->cond->n; i++) {
-		struct facts branch;
-		struct pin *one;
-
-		c->budget -= f->n / 8;
-		if (--c->budget < 0)
-			return NULL;
-		branch = facts_copy(c, f);
-		add_cond(c, &branch, b->level, b->on, b->cond->args[i]);
-		add_joined(c, &branch);
-		one = pin_of_facts(c, &branch, rel, mt);
-		if (one->kind == PIN_ALL)
-			return NULL;
-		p->args[p->n++] = one;
-	}
-	return p;
-}
-
-static struct pin *
-pin_of_facts(struct compile *c, struct facts *f, const struct sql_rel *rel, const struct map_table *mt)
-{
-	struct pin *p = NULL;
-	int node;
-
-	if (mt->n_key == 1) {
-		node = key_node(c, f, rel, mt, 0);
-		if (node >= 0) {
-			settle(c, f);
-			p = column_pin(c, f, node, mt);
-		}
-	} else {
-		p = columns_pin(c, f, rel, mt);
-	}
-	for (const struct branchings *b = f->ors; b != NULL; b = b->next)
-		p = and_pin(c, mt, p, or_pin(c, f, b, rel, mt));
-	return p != NULL && c->budget >= 0 ? p : new_pin(c, PIN_ALL, mt);
-}
-
-struct pin *
-pin_of_table(struct compile *c, const struct sql_rel *rel, const struct map_table *mt)
-{
-	struct facts f = {.n = 0};
-
-	if (rel->leaf == NULL)
-		return new_pin(c, PIN_ALL, mt);
-	collect(c, &f, rel->level, rel->leaf);
-	return pin_of_facts(c, &f, rel, mt);
 }

@@ -5,7 +5,8 @@
 
 #include "router/plan/plan_int.h"
 
-/* ---- the compiled programs of a shape: one a statement, made when they are first needed ---- */
+/* ---- the compiled programs of a shape: one a statement, made when they are first needed
+ * ---- */
 
 struct compiled {
 	int n;
@@ -60,9 +61,12 @@ shadowed_now(const struct program *p, const char *const *temp)
 static bool
 is_current(const struct program *p, const struct plan_ctx *ctx)
 {
-	return p->map == ctx->map && p->epoch == ctx->map->epoch && p->schema_id == schema_id(ctx->schema) &&
-	    same_text(p->search_path, ctx->search_path) && same_text(p->user, ctx->user) &&
-	    p->shadowed == shadowed_now(p, ctx->temp_tables) && (p->n_names <= 64 || ctx->temp_tables == NULL);
+	return p->map == ctx->map && p->epoch == ctx->map->epoch &&
+	       p->schema_id == schema_id(ctx->schema) &&
+	       same_text(p->search_path, ctx->search_path) &&
+	       same_text(p->user, ctx->user) &&
+	       p->shadowed == shadowed_now(p, ctx->temp_tables) &&
+	       (p->n_names <= 64 || ctx->temp_tables == NULL);
 }
 
 struct program *
@@ -98,12 +102,14 @@ static enum rc
 nowhere(struct err *e)
 {
 	err_set(e, "0A000", BLAST_STMT, "no shard has all tables of the statement");
-	err_hint(e, "Reference tables are on every shard of the map; the others where their distribution has rows.");
+	err_hint(e, "Reference tables are on every shard of the map; the others where "
+		    "their distribution has rows.");
 	return RC_ERR;
 }
 
 static enum rc
-go_any(const struct program *p, const struct plan_ctx *ctx, struct plan *out, struct err *e)
+go_any(
+    const struct program *p, const struct plan_ctx *ctx, struct plan *out, struct err *e)
 {
 	out->kind = PLAN_ANY;
 	out->shard = any_shard(p, ctx);
@@ -118,33 +124,45 @@ go_one(const struct program *p, int shard, struct plan *out, struct err *e)
 	return (p->shards[shard / 64] >> (shard % 64) & 1) != 0 ? RC_OK : nowhere(e);
 }
 
-/* Which table is to blame: the first whose own pins leave several shards; else the tables differ. */
+/* Which table is to blame: the first whose own pins leave several shards; else the tables
+ * differ. */
 static enum rc
-several(const struct eval *ev, const struct program *p, const struct pin *blamed, int n, struct err *e)
+several(const struct eval *ev, const struct program *p, const struct pin *blamed, int n,
+    struct err *e)
 {
 	for (int i = 0; i < p->n_pins && blamed == NULL; i++)
 		if (p->pins[i]->moves) {
-			err_set(e, "0A000", BLAST_STMT, "UPDATE of the key moves rows of table \"%s\" to another shard",
+			err_set(e, "0A000", BLAST_STMT,
+			    "UPDATE of the key moves rows of table \"%s\" to another "
+			    "shard",
 			    p->pins[i]->table);
-			err_hint(e, "A row cannot move to another shard yet: DELETE and INSERT it.");
+			err_hint(e, "A row cannot move to another shard yet: DELETE and "
+				    "INSERT it.");
 			return RC_ERR;
 		}
 	if (ev->unproven.sqlstate[0] != '\0' && blamed != NULL) {
 		*e = ev->unproven;
 		if (e->hint[0] == '\0')
-			err_hint(e, "Give table \"%s\" a plain value for its key %s, or name the shard with SET weir.shard.",
+			err_hint(e,
+			    "Give table \"%s\" a plain value for its key %s, or name the "
+			    "shard with SET weir.shard.",
 			    blamed->table, blamed->key);
 		return RC_ERR;
 	}
 	err_set(e, "0A000", BLAST_STMT, "statement needs %d shards", n);
 	if (blamed != NULL && (blamed->kind == PIN_ALL || blamed->kind == PIN_RANGE))
-		err_hint(e, "Table \"%s\" has no condition that pins its key down: add %s = …, or name the shard with SET weir.shard.",
+		err_hint(e,
+		    "Table \"%s\" has no condition that pins its key down: add %s = …, "
+		    "or name the shard with SET weir.shard.",
 		    blamed->table, blamed->key);
 	else if (blamed != NULL)
-		err_hint(e, "The keys of table \"%s\" (%s) are on several shards: run one statement for each.", blamed->table,
-		    blamed->key);
+		err_hint(e,
+		    "The keys of table \"%s\" (%s) are on several shards: run one "
+		    "statement for each.",
+		    blamed->table, blamed->key);
 	else
-		err_hint(e, "Its tables are on different shards: run one statement for each, or name the shard with SET weir.shard.");
+		err_hint(e, "Its tables are on different shards: run one statement for "
+			    "each, or name the shard with SET weir.shard.");
 	return RC_ERR;
 }
 
@@ -159,19 +177,23 @@ widen(struct shard_set *all, const struct shard_set *one)
 	return single;
 }
 
-/* The common case, one table with one key column and one value: no sets, no bitmaps. False: not that simple. */
+/* The common case, one table with one key column and one value: no sets, no bitmaps.
+ * False: not that simple. */
 static bool
-run_simple(const struct program *p, struct eval *ev, struct plan *out, struct err *e, enum rc *rc)
+run_simple(const struct program *p, struct eval *ev, struct plan *out, struct err *e,
+    enum rc *rc)
 {
 	const struct pin *pin = p->pins[0];
 	const struct distribution *d = &ev->map->distributions[pin->distribution];
 	struct key key;
 	int shard;
 
-	if (p->n_pins != 1 || p->fixed != SHARD_NONE || pin->kind != PIN_KEYS || d->n_types != 1 ||
-	    (pin->stored && pin->typmod[0] >= 0) || pin->sets[0].n != 1 || pin->sets[0].v[0].array ||
+	if (p->n_pins != 1 || p->fixed != SHARD_NONE || pin->kind != PIN_KEYS ||
+	    d->n_types != 1 || (pin->stored && pin->typmod[0] >= 0) ||
+	    pin->sets[0].n != 1 || pin->sets[0].v[0].array ||
 	    value_key(ev, &pin->sets[0].v[0], d->types[0], &key, e) != VALUE_IS_KEY ||
-	    shard_map_route(ev->map, d, &key, 0, &shard, e) != RC_OK || shard == SHARD_NONE)
+	    shard_map_route(ev->map, d, &key, 0, &shard, e) != RC_OK ||
+	    shard == SHARD_NONE)
 		return false;
 	*rc = go_one(p, shard, out, e);
 	return true;
@@ -201,11 +223,13 @@ run_pins(const struct program *p, struct eval *ev, struct plan *out, struct err 
 	if (n > 1)
 		return several(ev, p, blamed, n, e);
 	/* no key at all (= NULL, no shard): there is nothing to find, anywhere */
-	return n == 0 ? go_any(p, ev->ctx, out, e) : go_one(p, shard_set_first(&all), out, e);
+	return n == 0 ? go_any(p, ev->ctx, out, e)
+		      : go_one(p, shard_set_first(&all), out, e);
 }
 
 enum rc
-plan_run(struct shape *s, int i, const struct plan_ctx *ctx, struct plan *out, struct err *e)
+plan_run(
+    struct shape *s, int i, const struct plan_ctx *ctx, struct plan *out, struct err *e)
 {
 	const struct program *p;
 	struct eval ev;
@@ -234,7 +258,8 @@ plan_run(struct shape *s, int i, const struct plan_ctx *ctx, struct plan *out, s
 		return RC_OK;
 	}
 	if (p->n_pins == 0)
-		return p->fixed != SHARD_NONE ? go_one(p, p->fixed, out, e) : go_any(p, ctx, out, e);
+		return p->fixed != SHARD_NONE ? go_one(p, p->fixed, out, e)
+					      : go_any(p, ctx, out, e);
 	if (p->uses_params && ctx->params == NULL)
 		return go_any(p, ctx, out, e);
 	ev.ctx = ctx;

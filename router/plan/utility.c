@@ -1,4 +1,5 @@
-/* Where statements run that are not queries: DDL where its tables are, the rest as its kind says. */
+/* Where statements run that are not queries: DDL where its tables are, the rest as its
+ * kind says. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,7 +11,7 @@
 
 struct where {
 	struct shard_set set;
-	bool any;      /* set holds something */
+	bool any;          /* set holds something */
 	const char *first; /* a table of it, for the message */
 	bool temp;
 };
@@ -32,7 +33,8 @@ static void
 add_set(struct compile *c, struct where *w, const struct shard_set *s, const char *table)
 {
 	if (w->any && !same_set(&w->set, s)) {
-		fail(c, "0A000", "tables \"%s\" and \"%s\" are not on the same shards", w->first, table);
+		fail(c, "0A000", "tables \"%s\" and \"%s\" are not on the same shards",
+		    w->first, table);
 		fail_hint(c, "Split the statement, one for each set of shards.");
 		return;
 	}
@@ -50,8 +52,11 @@ add_default(struct compile *c, struct where *w, const char *table)
 	if (c->plain)
 		d = 0;
 	if (d < 0) {
-		fail(c, "42P01", "table \"%s\" is not in the shard map, and there is no default shard", table);
-		fail_hint(c, "Add it to the map's tables, set default_shard, or name the shard with SET weir.shard.");
+		fail(c, "42P01",
+		    "table \"%s\" is not in the shard map, and there is no default shard",
+		    table);
+		fail_hint(c, "Add it to the map's tables, set default_shard, or name the "
+			     "shard with SET weir.shard.");
 		return;
 	}
 	s.bits[d / 64] |= UINT64_C(1) << (d % 64);
@@ -63,7 +68,8 @@ add_map_table(struct compile *c, struct where *w, const struct map_table *mt)
 {
 	struct shard_set s = {{0}};
 
-	memcpy(s.bits, mt->shards, (size_t)((c->map->n_shards + 63) / 64) * sizeof *s.bits);
+	memcpy(
+	    s.bits, mt->shards, (size_t)((c->map->n_shards + 63) / 64) * sizeof *s.bits);
 	c->p->sharded = true;
 	add_set(c, w, &s, mt->name);
 }
@@ -133,13 +139,17 @@ add_level_tables(struct compile *c, struct where *w, const struct sql_query *q)
 /* ---- DDL ---- */
 
 static void
-created_rel(struct compile *c, struct where *w, const struct sql_query *q, const struct sql_rel *rel)
+created_rel(struct compile *c, struct where *w, const struct sql_query *q,
+    const struct sql_rel *rel)
 {
-	const char *schema = rel->schema != NULL ? rel->schema : creation_schema(c, rel->name);
+	const char *schema =
+	    rel->schema != NULL ? rel->schema : creation_schema(c, rel->name);
 	const struct map_table *mt = shard_map_table(c->map, schema, rel->name);
 
-	/* CREATE OR REPLACE, IF NOT EXISTS: what is there already may belong to a sharded table */
-	if (mt == NULL && c->schema != NULL && schema_table(c->schema, schema, rel->name) != NULL && q->n_from == 1 &&
+	/* CREATE OR REPLACE, IF NOT EXISTS: what is there already may belong to a sharded
+	 * table */
+	if (mt == NULL && c->schema != NULL &&
+	    schema_table(c->schema, schema, rel->name) != NULL && q->n_from == 1 &&
 	    !q->creates_view)
 		mt = rel_info(c, rel)->mt;
 	if (mt != NULL)
@@ -185,7 +195,8 @@ ddl_tables(struct compile *c, const struct sql_stmt *st)
 	go(c, &w);
 }
 
-/* CREATE TABLE AS and CREATE MATERIALIZED VIEW run a query and keep its rows where it ran. */
+/* CREATE TABLE AS and CREATE MATERIALIZED VIEW run a query and keep its rows where it
+ * ran. */
 static void
 create_as(struct compile *c, const struct sql_stmt *st)
 {
@@ -217,8 +228,11 @@ ddl(struct compile *c, const struct sql_stmt *st)
 		go_default(c, NULL);
 		break;
 	case UTILITY_SINGLE:
-		fail(c, "0A000", "this statement is about a whole server, and the database has several shards");
-		fail_hint(c, "Connect to the servers themselves, or name one with SET weir.shard.");
+		fail(c, "0A000",
+		    "this statement is about a whole server, and the database has "
+		    "several shards");
+		fail_hint(c, "Connect to the servers themselves, or name one with SET "
+			     "weir.shard.");
 		break;
 	}
 }
@@ -239,7 +253,9 @@ one_place(struct compile *c, const struct sql_stmt *st, bool writes, const char 
 		} else if (r.kind == TABLE_VIEW) {
 			visit_query(c, r.view);
 			if (r.view == NULL)
-				fail(c, "0A000", "the definition of view \"%s\" cannot be read", r.name);
+				fail(c, "0A000",
+				    "the definition of view \"%s\" cannot be read",
+				    r.name);
 		}
 		if (r.kind == TABLE_TEMP)
 			c->temp = true;
@@ -254,7 +270,9 @@ one_place(struct compile *c, const struct sql_stmt *st, bool writes, const char 
 			continue;
 		only = only_shard(r.mt);
 		if (only == SHARD_NONE) {
-			fail(c, "0A000", "%s table \"%s\", which stands on several shards", what, r.name);
+			fail(c, "0A000",
+			    "%s table \"%s\", which stands on several shards", what,
+			    r.name);
 			fail_hint(c, HINT_EACH);
 		} else if (c->p->fixed != SHARD_NONE && c->p->fixed != only) {
 			fail(c, "0A000", "%s tables of several shards", what);

@@ -3,11 +3,11 @@
 
 #include "router/plan/plan_int.h"
 
-#define OID_TEXT    25
+#define OID_TEXT 25
 #define OID_UNKNOWN 705
 #define OID_VARCHAR 1043
-#define OID_INT4    23
-#define OID_INT8    20
+#define OID_INT4 23
+#define OID_INT8 20
 #define OID_NUMERIC 1700
 
 /* Integers, numerics and uuids mean the same in every session. */
@@ -21,13 +21,15 @@ key_env(struct eval *ev, enum key_type type)
 	if (family == FAMILY_INT || family == FAMILY_UUID || family == FAMILY_NUMERIC)
 		return &none;
 	if (!ev->env_ready) {
-		key_env_init(&ev->env, ctx->date_style, ctx->time_zone, ctx->client_encoding, ctx->server_encoding);
+		key_env_init(&ev->env, ctx->date_style, ctx->time_zone,
+		    ctx->client_encoding, ctx->server_encoding);
 		ev->env_ready = true;
 	}
 	return &ev->env;
 }
 
-/* 0A000: only Weir cannot tell the value; the statement may still be pinned by something else. */
+/* 0A000: only Weir cannot tell the value; the statement may still be pinned by something
+ * else. */
 static enum value_result
 key_result(struct eval *ev, enum rc rc, struct err *e)
 {
@@ -54,8 +56,8 @@ const_text(struct eval *ev, const struct sql_const *k, struct slice *out, struct
 {
 	size_t n = k->raw.len;
 
-	if (k->class == CONST_STRING && n >= 2 && k->raw.ptr[0] == '\'' && k->raw.ptr[n - 1] == '\'' &&
-	    memchr(k->raw.ptr + 1, '\'', n - 2) == NULL) {
+	if (k->class == CONST_STRING && n >= 2 && k->raw.ptr[0] == '\'' &&
+	    k->raw.ptr[n - 1] == '\'' && memchr(k->raw.ptr + 1, '\'', n - 2) == NULL) {
 		*out = (struct slice){k->raw.ptr + 1, n - 2};
 		return RC_OK;
 	}
@@ -63,13 +65,13 @@ const_text(struct eval *ev, const struct sql_const *k, struct slice *out, struct
 }
 
 static enum value_result
-number_key(struct eval *ev, const struct plan_value *v, const struct sql_const *k, enum key_type type, struct key *key,
-    struct err *e)
+number_key(struct eval *ev, const struct plan_value *v, const struct sql_const *k,
+    enum key_type type, struct key *key, struct err *e)
 {
-	uint32_t oid = v->oid != 0		? v->oid
-	    : k->class == CONST_INT4 ? OID_INT4
-	    : k->class == CONST_INT8 ? OID_INT8
-				     : OID_NUMERIC;
+	uint32_t oid = v->oid != 0              ? v->oid
+		       : k->class == CONST_INT4 ? OID_INT4
+		       : k->class == CONST_INT8 ? OID_INT8
+						: OID_NUMERIC;
 	struct slice text = k->raw;
 	char *digits;
 
@@ -79,20 +81,26 @@ number_key(struct eval *ev, const struct plan_value *v, const struct sql_const *
 		memcpy(digits + 1, text.ptr, text.len);
 		text = (struct slice){digits, text.len + 1};
 	}
-	return key_result(ev, key_from_param(type, oid, 0, text, key_env(ev, type), ev->ctx->arena, key, e), e);
+	return key_result(ev,
+	    key_from_param(type, oid, 0, text, key_env(ev, type), ev->ctx->arena, key, e),
+	    e);
 }
 
 static enum value_result
-text_key(struct eval *ev, uint32_t oid, struct slice text, enum key_type type, struct key *key, struct err *e)
+text_key(struct eval *ev, uint32_t oid, struct slice text, enum key_type type,
+    struct key *key, struct err *e)
 {
-	enum rc rc = oid == 0 ? key_from_text(type, text, key_env(ev, type), ev->ctx->arena, key, e)
-			      : key_from_param(type, oid, 0, text, key_env(ev, type), ev->ctx->arena, key, e);
+	enum rc rc = oid == 0 ? key_from_text(
+				    type, text, key_env(ev, type), ev->ctx->arena, key, e)
+			      : key_from_param(type, oid, 0, text, key_env(ev, type),
+				    ev->ctx->arena, key, e);
 
 	return key_result(ev, rc, e);
 }
 
 static enum value_result
-const_key(struct eval *ev, const struct plan_value *v, enum key_type type, struct key *key, struct err *e)
+const_key(struct eval *ev, const struct plan_value *v, enum key_type type,
+    struct key *key, struct err *e)
 {
 	const struct sql_consts *consts = ev->ctx->consts;
 	const struct sql_const *k;
@@ -133,8 +141,8 @@ is_text_oid(uint32_t oid)
 	return oid == OID_TEXT || oid == OID_VARCHAR || oid == OID_UNKNOWN;
 }
 
-/* The type that a parameter's bytes have, and that they are then read as: $1::int8 of a text parameter is its text read as a
- * number. False: not told. */
+/* The type that a parameter's bytes have, and that they are then read as: $1::int8 of a
+ * text parameter is its text read as a number. False: not told. */
 static bool
 param_type(uint32_t declared, uint32_t cast, uint32_t *oid, int16_t *format)
 {
@@ -158,7 +166,8 @@ param_of(struct eval *ev, const struct plan_value *v)
 {
 	const struct plan_ctx *ctx = ev->ctx;
 
-	if (ctx->params == NULL || v->index == 0 || v->index > (uint32_t)(ctx->n_params < 0 ? 0 : ctx->n_params))
+	if (ctx->params == NULL || v->index == 0 ||
+	    v->index > (uint32_t)(ctx->n_params < 0 ? 0 : ctx->n_params))
 		return NULL;
 	return &ctx->params[v->index - 1];
 }
@@ -166,12 +175,22 @@ param_of(struct eval *ev, const struct plan_value *v)
 static uint32_t
 declared_oid(const struct eval *ev, const struct plan_value *v)
 {
-	return ev->ctx->n_oids > 0 && v->index <= (uint32_t)ev->ctx->n_oids ? ev->ctx->param_oids[v->index - 1] : 0;
+	return ev->ctx->n_oids > 0 && v->index <= (uint32_t)ev->ctx->n_oids
+		   ? ev->ctx->param_oids[v->index - 1]
+		   : 0;
 }
 
-/* An undeclared parameter has the type of what it is compared with: among integers, its width says which. */
+uint32_t
+value_oid(const struct eval *ev, const struct plan_value *v)
+{
+	return v->oid != 0 || v->kind != VALUE_PARAM ? v->oid : declared_oid(ev, v);
+}
+
+/* An undeclared parameter has the type of what it is compared with: among integers, its
+ * width says which. */
 static enum value_result
-param_key(struct eval *ev, const struct plan_value *v, enum key_type type, struct key *key, struct err *e)
+param_key(struct eval *ev, const struct plan_value *v, enum key_type type,
+    struct key *key, struct err *e)
 {
 	const struct plan_param *p = param_of(ev, v);
 	int16_t format;
@@ -188,11 +207,15 @@ param_key(struct eval *ev, const struct plan_value *v, enum key_type type, struc
 	if (!param_type(declared_oid(ev, v), v->oid, &oid, &format))
 		return unknown(ev, "a parameter of the key is cast to another type");
 	value = (struct slice){p->ptr, (size_t)p->len};
-	return key_result(ev, key_from_param(type, oid, format, value, key_env(ev, type), ev->ctx->arena, key, e), e);
+	return key_result(ev,
+	    key_from_param(
+		type, oid, format, value, key_env(ev, type), ev->ctx->arena, key, e),
+	    e);
 }
 
 enum value_result
-value_key(struct eval *ev, const struct plan_value *v, enum key_type type, struct key *key, struct err *e)
+value_key(struct eval *ev, const struct plan_value *v, enum key_type type,
+    struct key *key, struct err *e)
 {
 	switch (v->kind) {
 	case VALUE_CONST:
@@ -229,7 +252,8 @@ key_fits_typmod(const struct key *k, int typmod)
 		scale = (typmod - 4) & 0x7ff;
 		point = k->text.len == 0 ? NULL : memchr(k->text.ptr, '.', k->text.len);
 		return scale < 1024 &&
-		    (point == NULL || (size_t)(k->text.ptr + k->text.len - point - 1) <= (size_t)scale);
+		       (point == NULL || (size_t)(k->text.ptr + k->text.len - point -
+						  1) <= (size_t)scale);
 	case KEY_TIMESTAMP:
 	case KEY_TIMESTAMPTZ:
 		return typmod <= 6 && k->i % units[typmod] == 0;
@@ -240,15 +264,17 @@ key_fits_typmod(const struct key *k, int typmod)
 
 /* ---- arrays ---- */
 
-typedef enum value_result (*each_fn)(void *arg, enum value_result, const struct key *, struct err *);
+typedef enum value_result (*each_fn)(
+    void *arg, enum value_result, const struct key *, struct err *);
 
 static uint32_t
 element_oid(uint32_t array)
 {
 	static const struct {
 		uint32_t array, element;
-	} types[] = {{1005, 21}, {1007, 23}, {1016, 20}, {1009, 25}, {1015, 1043}, {2951, 2950}, {1182, 1082},
-	    {1115, 1114}, {1185, 1184}, {1231, 1700}, {1003, 19}};
+	} types[] = {{1005, 21}, {1007, 23}, {1016, 20}, {1009, 25}, {1015, 1043},
+	    {2951, 2950}, {1182, 1082}, {1115, 1114}, {1185, 1184}, {1231, 1700},
+	    {1003, 19}};
 
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
 		if (types[i].array == array)
@@ -270,7 +296,8 @@ static enum value_result
 element(const struct array_reader *r, int format, struct slice value)
 {
 	struct key key;
-	enum rc rc = key_from_param(r->type, r->oid, format, value, key_env(r->ev, r->type), r->ev->ctx->arena, &key, r->e);
+	enum rc rc = key_from_param(r->type, r->oid, format, value,
+	    key_env(r->ev, r->type), r->ev->ctx->arena, &key, r->e);
 	enum value_result v = key_result(r->ev, rc, r->e);
 
 	return v == VALUE_IS_KEY ? r->fn(r->arg, v, &key, r->e) : v;
@@ -284,7 +311,8 @@ be32(const char *p)
 	return (uint32_t)u[0] << 24 | (uint32_t)u[1] << 16 | (uint32_t)u[2] << 8 | u[3];
 }
 
-/* dimensions, flags, element type, then size and lower bound of each dimension, then the elements with their lengths. */
+/* dimensions, flags, element type, then size and lower bound of each dimension, then the
+ * elements with their lengths. */
 static enum value_result
 binary_array(struct array_reader *r, struct slice b)
 {
@@ -335,7 +363,8 @@ blank(char c)
 
 /* One element of '{…}': quoted or not. *p is moved behind it. */
 static bool
-text_element(struct array_reader *r, const char **p, const char *end, struct slice *out, bool *quoted)
+text_element(struct array_reader *r, const char **p, const char *end, struct slice *out,
+    bool *quoted)
 {
 	char *buf = r->buf, *w = buf, *last = buf;
 	const char *s = *p;
@@ -371,7 +400,8 @@ skip_blank(const char *p, const char *end)
 	return p;
 }
 
-/* '{1,2}'. Bounds ([1:2]=…), several dimensions and what is malformed are not taken apart. */
+/* '{1,2}'. Bounds ([1:2]=…), several dimensions and what is malformed are not taken
+ * apart. */
 static enum value_result
 text_array(struct array_reader *r, struct slice t)
 {
@@ -393,7 +423,8 @@ text_array(struct array_reader *r, struct slice t)
 
 		p = skip_blank(p, end);
 		if (++n > KEYS_MAX || !text_element(r, &p, end, &item, &quoted))
-			return unknown(r->ev, "an array of keys that cannot be taken apart");
+			return unknown(
+			    r->ev, "an array of keys that cannot be taken apart");
 		if (quoted || item.len != 4 || strncasecmp(item.ptr, "null", 4) != 0) {
 			v = element(r, 0, item);
 			if (v != VALUE_IS_KEY)
@@ -401,14 +432,19 @@ text_array(struct array_reader *r, struct slice t)
 		}
 		p = skip_blank(p, end);
 		if (p == end || (*p != ',' && *p != '}'))
-			return unknown(r->ev, "an array of keys that cannot be taken apart");
+			return unknown(
+			    r->ev, "an array of keys that cannot be taken apart");
 		if (*p++ == '}')
-			return p == end ? VALUE_IS_KEY : unknown(r->ev, "an array of keys that cannot be taken apart");
+			return p == end
+				   ? VALUE_IS_KEY
+				   : unknown(r->ev,
+					 "an array of keys that cannot be taken apart");
 	}
 }
 
 enum value_result
-value_array(struct eval *ev, const struct plan_value *v, enum key_type type, each_fn fn, void *arg, struct err *e)
+value_array(struct eval *ev, const struct plan_value *v, enum key_type type, each_fn fn,
+    void *arg, struct err *e)
 {
 	struct array_reader r = {ev, type, v->oid, fn, arg, e, NULL};
 	const struct plan_param *p;
@@ -440,9 +476,12 @@ value_array(struct eval *ev, const struct plan_value *v, enum key_type type, eac
 	declared = declared_oid(ev, v);
 	if (declared != 0 && !is_text_oid(declared)) {
 		r.oid = element_oid(declared);
-		if (r.oid == 0 || (v->oid != 0 && v->oid != r.oid && !(is_int_oid(v->oid) && is_int_oid(r.oid))))
-			return unknown(ev, "an array parameter of a type that is not a key's");
+		if (r.oid == 0 || (v->oid != 0 && v->oid != r.oid &&
+				      !(is_int_oid(v->oid) && is_int_oid(r.oid))))
+			return unknown(
+			    ev, "an array parameter of a type that is not a key's");
 	}
 	text = (struct slice){p->ptr, (size_t)p->len};
-	return p->format == 1 && !is_text_oid(declared) ? binary_array(&r, text) : text_array(&r, text);
+	return p->format == 1 && !is_text_oid(declared) ? binary_array(&r, text)
+							: text_array(&r, text);
 }

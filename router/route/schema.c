@@ -23,7 +23,8 @@ struct schema {
 	int n_namespaces;
 };
 
-/* While it is built, tables, functions and operators stand in growing chains of the schema itself. */
+/* While it is built, tables, functions and operators stand in growing chains of the
+ * schema itself. */
 struct schema_builder {
 	struct schema *s;
 	struct schema_table *latest;
@@ -46,7 +47,8 @@ find_table(const struct schema *s, const char *schema, const char *name)
 {
 	struct schema_table *t = s->tables[hash_name(name) % s->n_buckets];
 
-	while (t != NULL && (strcmp(t->name, name) != 0 || strcmp(t->schema, schema) != 0))
+	while (
+	    t != NULL && (strcmp(t->name, name) != 0 || strcmp(t->schema, schema) != 0))
 		t = t->next;
 	return t;
 }
@@ -72,9 +74,9 @@ worst_of(const struct routine *r, const char *schema, const char *name, int n_ar
 	struct schema_func f = {false, SCHEMA_IMMUTABLE};
 
 	for (; r != NULL; r = r->next) {
-		enum schema_volatility v = r->volatility == 'i' ? SCHEMA_IMMUTABLE
-		    : r->volatility == 's'			? SCHEMA_STABLE
-								: SCHEMA_VOLATILE;
+		enum schema_volatility v = r->volatility == 'i'   ? SCHEMA_IMMUTABLE
+					   : r->volatility == 's' ? SCHEMA_STABLE
+								  : SCHEMA_VOLATILE;
 
 		if (n_args < r->least || n_args > r->most || strcmp(r->name, name) != 0 ||
 		    (schema != NULL && strcmp(r->schema, schema) != 0))
@@ -108,7 +110,8 @@ schema_has_namespace(const struct schema *s, const char *name)
 }
 
 void
-schema_each_table(const struct schema *s, void (*fn)(const struct schema_table *, void *arg), void *arg)
+schema_each_table(
+    const struct schema *s, void (*fn)(const struct schema_table *, void *arg), void *arg)
 {
 	for (size_t i = 0; i < s->n_buckets; i++)
 		for (const struct schema_table *t = s->tables[i]; t != NULL; t = t->next)
@@ -148,7 +151,8 @@ schema_ref(struct schema *s)
 void
 schema_unref(struct schema *s)
 {
-	if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+	if (s == NULL ||
+	    atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	free(s->tables);
 	free(s->funcs);
@@ -184,7 +188,8 @@ move_routines(struct routine **from, size_t n_from, struct routine **to, size_t 
 {
 	for (size_t i = 0; i < n_from; i++)
 		while (from[i] != NULL) {
-			struct routine *r = from[i], **at = &to[hash_name(r->name) % n_to];
+			struct routine *r = from[i],
+				       **at = &to[hash_name(r->name) % n_to];
 
 			from[i] = r->next;
 			r->next = *at;
@@ -193,11 +198,13 @@ move_routines(struct routine **from, size_t n_from, struct routine **to, size_t 
 }
 
 static void
-move_tables(struct schema_table **from, size_t n_from, struct schema_table **to, size_t n_to)
+move_tables(
+    struct schema_table **from, size_t n_from, struct schema_table **to, size_t n_to)
 {
 	for (size_t i = 0; i < n_from; i++)
 		while (from[i] != NULL) {
-			struct schema_table *t = from[i], **at = &to[hash_name(t->name) % n_to];
+			struct schema_table *t = from[i],
+					    **at = &to[hash_name(t->name) % n_to];
 
 			from[i] = t->next;
 			t->next = *at;
@@ -236,14 +243,16 @@ schema_builder_namespace(struct schema_builder *b, const char *name)
 
 	if (schema_has_namespace(s, name))
 		return;
-	s->namespaces = realloc(s->namespaces, ((size_t)s->n_namespaces + 1) * sizeof *s->namespaces);
+	s->namespaces =
+	    realloc(s->namespaces, ((size_t)s->n_namespaces + 1) * sizeof *s->namespaces);
 	if (s->namespaces == NULL)
 		abort();
 	s->namespaces[s->n_namespaces++] = arena_strdup(&s->arena, name);
 }
 
 void
-schema_builder_table(struct schema_builder *b, const char *schema, const char *name, char kind, bool unlogged)
+schema_builder_table(struct schema_builder *b, const char *schema, const char *name,
+    char kind, bool unlogged)
 {
 	struct schema *s = b->s;
 	struct schema_table *t = find_table(s, schema, name), **at;
@@ -278,8 +287,8 @@ table_of(struct schema_builder *b, const char *schema, const char *name)
 }
 
 void
-schema_builder_parent(struct schema_builder *b, const char *schema, const char *name, const char *parent_schema,
-    const char *parent)
+schema_builder_parent(struct schema_builder *b, const char *schema, const char *name,
+    const char *parent_schema, const char *parent)
 {
 	struct schema_table *t = table_of(b, schema, name);
 
@@ -290,8 +299,9 @@ schema_builder_parent(struct schema_builder *b, const char *schema, const char *
 }
 
 void
-schema_builder_column(struct schema_builder *b, const char *schema, const char *table, const char *column,
-    const char *type, int typmod, bool deterministic, bool has_default)
+schema_builder_column(struct schema_builder *b, const char *schema, const char *table,
+    const char *column, const char *type, int typmod, bool deterministic,
+    bool has_default)
 {
 	struct schema_table *t = table_of(b, schema, table);
 	struct schema_column *c;
@@ -302,7 +312,8 @@ schema_builder_column(struct schema_builder *b, const char *schema, const char *
 	n = t->n_columns;
 	/* room in powers of two: what is left behind lies in the arena */
 	if ((n & (n - 1)) == 0) {
-		c = ARENA_NEW_N(&b->s->arena, struct schema_column, n == 0 ? 1 : (size_t)n * 2);
+		c = ARENA_NEW_N(
+		    &b->s->arena, struct schema_column, n == 0 ? 1 : (size_t)n * 2);
 		if (n > 0)
 			memcpy(c, t->columns, (size_t)n * sizeof *c);
 		t->columns = c;
@@ -317,7 +328,8 @@ schema_builder_column(struct schema_builder *b, const char *schema, const char *
 }
 
 void
-schema_builder_view(struct schema_builder *b, const char *schema, const char *name, const char *sql)
+schema_builder_view(
+    struct schema_builder *b, const char *schema, const char *name, const char *sql)
 {
 	struct schema_table *t = table_of(b, schema, name);
 
@@ -342,18 +354,20 @@ add_routine(struct schema *s, bool op, struct routine v)
 }
 
 void
-schema_builder_func(struct schema_builder *b, const char *schema, const char *name, int n_args, int n_defaults,
-    bool variadic, char volatility)
+schema_builder_func(struct schema_builder *b, const char *schema, const char *name,
+    int n_args, int n_defaults, bool variadic, char volatility)
 {
 	/* a VARIADIC parameter takes none to many: at least the others */
 	int least = n_args - n_defaults - (variadic && n_defaults == 0);
 
 	add_routine(b->s, false,
-	    (struct routine){schema, name, least < 0 ? 0 : least, variadic ? INT32_MAX : n_args, volatility, NULL});
+	    (struct routine){schema, name, least < 0 ? 0 : least,
+		variadic ? INT32_MAX : n_args, volatility, NULL});
 }
 
 void
-schema_builder_operator(struct schema_builder *b, const char *schema, const char *name, char volatility)
+schema_builder_operator(
+    struct schema_builder *b, const char *schema, const char *name, char volatility)
 {
 	add_routine(b->s, true, (struct routine){schema, name, 0, 2, volatility, NULL});
 }

@@ -1,5 +1,6 @@
-/* A text to its statements. What libpg_query must not see (too long, too deep) or cannot read becomes one statement of kind
- * STMT_UNREADABLE; the planner says what happens to it. */
+/* A text to its statements. What libpg_query must not see (too long, too deep) or cannot
+ * read becomes one statement of kind STMT_UNREADABLE; the planner says what happens to
+ * it. */
 #include <ctype.h>
 #include <pg_query.h>
 #include <stdint.h>
@@ -24,19 +25,22 @@ in_list(const char *name, const char *const *list)
 static bool
 is_plain_set(const struct sql_stmt *st, const struct sql_call *c)
 {
-	return st->kind == STMT_SELECT && st->query->kind == Q_SELECT && st->query->n_from == 0 &&
-	    st->query->where == NULL && c->n_args == 3 && c->args[0].kind == EXPR_VALUE &&
-	    c->args[0].value.kind == VALUE_TEXT && c->args[0].value.cast == NULL && c->args[1].kind == EXPR_VALUE &&
-	    c->args[1].value.kind == VALUE_TEXT && c->args[1].value.cast == NULL;
+	return st->kind == STMT_SELECT && st->query->kind == Q_SELECT &&
+	       st->query->n_from == 0 && st->query->where == NULL && c->n_args == 3 &&
+	       c->args[0].kind == EXPR_VALUE && c->args[0].value.kind == VALUE_TEXT &&
+	       c->args[0].value.cast == NULL && c->args[1].kind == EXPR_VALUE &&
+	       c->args[1].value.kind == VALUE_TEXT && c->args[1].value.cast == NULL;
 }
 
-/* The third argument is a boolean, which is no value to the planner: read it from the parse tree. */
+/* The third argument is a boolean, which is no value to the planner: read it from the
+ * parse tree. */
 static const PgQuery__AConst *
 is_local_arg(const PgQuery__FuncCall *f)
 {
 	const PgQuery__Node *n = f->n_args == 3 ? f->args[2] : NULL;
 
-	if (n != NULL && n->node_case == NODE(A_CONST) && n->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL)
+	if (n != NULL && n->node_case == NODE(A_CONST) &&
+	    n->a_const->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL)
 		return n->a_const;
 	return NULL;
 }
@@ -44,7 +48,8 @@ is_local_arg(const PgQuery__FuncCall *f)
 static void
 session_func(struct sql_stmt *st, const struct sql_call *c)
 {
-	static const char *const advisory[] = {"pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock",
+	static const char *const advisory[] = {"pg_advisory_lock",
+	    "pg_advisory_lock_shared", "pg_try_advisory_lock",
 	    "pg_try_advisory_lock_shared", NULL};
 	static const char *const sequence[] = {"currval", "lastval", NULL};
 
@@ -81,26 +86,27 @@ top_set_configs(struct analysis *an, const PgQuery__SelectStmt *s, int *n_plain)
 
 		if (v == NULL || v->node_case != NODE(FUNC_CALL))
 			continue;
-		an_name(an, v->func_call->n_funcname, v->func_call->funcname, &schema, &name);
+		an_name(
+		    an, v->func_call->n_funcname, v->func_call->funcname, &schema, &name);
 		if (strcmp(name, "set_config") != 0)
 			continue;
 		local = is_local_arg(v->func_call);
 		for (int k = 0, seen = 0; k < st->query->n_calls && c == NULL; k++)
-			if (strcmp(st->query->calls[k].name, "set_config") == 0 && seen++ == *n_plain)
+			if (strcmp(st->query->calls[k].name, "set_config") == 0 &&
+			    seen++ == *n_plain)
 				c = &st->query->calls[k];
 		if (c == NULL || local == NULL || !is_plain_set(st, c))
 			return;
 		(*n_plain)++;
 		if (local->boolval->boolval)
 			continue;
-		*AN_PUSH(an, sets, st->n_sets) =
-		    (struct sql_set){lower(an, c->args[0].value.text.ptr), c->args[1].value.text};
+		*AN_PUSH(an, sets, st->n_sets) = (struct sql_set){
+		    lower(an, c->args[0].value.text.ptr), c->args[1].value.text};
 	}
 	st->sets = sets;
 }
 
-static int
-count_calls(const struct sql_query *q, const char *name, struct sql_stmt *st);
+static int count_calls(const struct sql_query *q, const char *name, struct sql_stmt *st);
 
 static int
 count_from(const struct sql_from *f, const char *name, struct sql_stmt *st)
@@ -128,7 +134,8 @@ count_calls(const struct sql_query *q, const char *name, struct sql_stmt *st)
 		n += count_calls(q->subs[i], name, st);
 	for (int i = 0; i < q->n_ctes; i++)
 		n += count_calls(q->ctes[i]->query, name, st);
-	return n + count_calls(q->left, name, st) + count_calls(q->right, name, st) + count_calls(q->source, name, st);
+	return n + count_calls(q->left, name, st) + count_calls(q->right, name, st) +
+	       count_calls(q->source, name, st);
 }
 
 static void
@@ -207,7 +214,8 @@ static bool
 is_dml(const PgQuery__Node *n)
 {
 	return n->node_case == NODE(SELECT_STMT) || n->node_case == NODE(INSERT_STMT) ||
-	    n->node_case == NODE(UPDATE_STMT) || n->node_case == NODE(DELETE_STMT) || n->node_case == NODE(MERGE_STMT);
+	       n->node_case == NODE(UPDATE_STMT) || n->node_case == NODE(DELETE_STMT) ||
+	       n->node_case == NODE(MERGE_STMT);
 }
 
 static void
@@ -253,7 +261,8 @@ read_tree(struct analysis *an, struct sql_stmts *out, const PgQuery__ParseResult
 	}
 }
 
-/* Error messages of libpg_query name functions of the server in rare cases; what the user sees is PostgreSQL's own wording. */
+/* Error messages of libpg_query name functions of the server in rare cases; what the user
+ * sees is PostgreSQL's own wording. */
 static void
 parse(struct analysis *an, struct sql_stmts *out)
 {
@@ -265,7 +274,8 @@ parse(struct analysis *an, struct sql_stmts *out)
 		pg_query_free_protobuf_parse_result(r);
 		return;
 	}
-	tree = pg_query__parse_result__unpack(NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
+	tree = pg_query__parse_result__unpack(
+	    NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
 	pg_query_free_protobuf_parse_result(r);
 	if (tree == NULL) {
 		unreadable(out, "54001", "statement is too complex", 0);
@@ -279,7 +289,10 @@ struct sql_stmts *
 sql_analyze(struct slice text, const struct sql_const *consts, uint32_t n_consts)
 {
 	struct sql_stmts *out = sql_stmts_create();
-	struct analysis an = {.arena = &out->arena, .len = text.len, .consts = consts, .n_consts = n_consts,
+	struct analysis an = {.arena = &out->arena,
+	    .len = text.len,
+	    .consts = consts,
+	    .n_consts = n_consts,
 	    .consts_base = text.ptr};
 	char *copy;
 

@@ -1,8 +1,9 @@
-/* DDL and maintenance: the tables that a statement is about, or else how far it reaches. */
+/* DDL and maintenance: the tables that a statement is about, or else how far it reaches.
+ */
 #include "router/sql/analyze_int.h"
 
 #define NODE(x) PG_QUERY__NODE__NODE_##x
-#define OBJ(x)	PG_QUERY__OBJECT_TYPE__OBJECT_##x
+#define OBJ(x) PG_QUERY__OBJECT_TYPE__OBJECT_##x
 
 static void
 scope(struct analysis *an, enum stmt_kind kind, enum utility_scope s)
@@ -34,11 +35,13 @@ creates(struct analysis *an, const PgQuery__RangeVar *v)
 		an->stmt->pins |= PIN_TEMP;
 }
 
-/* A table as a list of names; `behind` names follow that are not its own (a column, a trigger). */
+/* A table as a list of names; `behind` names follow that are not its own (a column, a
+ * trigger). */
 static void
 table_of_names(struct analysis *an, const PgQuery__Node *object, size_t behind)
 {
-	const PgQuery__List *l = object != NULL && object->node_case == NODE(LIST) ? object->list : NULL;
+	const PgQuery__List *l =
+	    object != NULL && object->node_case == NODE(LIST) ? object->list : NULL;
 	PgQuery__RangeVar v = PG_QUERY__RANGE_VAR__INIT;
 	size_t n;
 
@@ -59,7 +62,8 @@ tables_of(struct analysis *an, size_t n, PgQuery__Node *const *list)
 			table(an, list[i]->range_var);
 }
 
-/* -1: an object of that type is no table, nor part of one; else how many of its names follow the table's. */
+/* -1: an object of that type is no table, nor part of one; else how many of its names
+ * follow the table's. */
 static int
 names_behind(PgQuery__ObjectType t)
 {
@@ -95,11 +99,13 @@ object_scope(struct analysis *an, PgQuery__ObjectType t)
 }
 
 static void
-object(struct analysis *an, PgQuery__ObjectType t, const PgQuery__RangeVar *rel, const PgQuery__Node *name)
+object(struct analysis *an, PgQuery__ObjectType t, const PgQuery__RangeVar *rel,
+    const PgQuery__Node *name)
 {
 	int behind = names_behind(t);
 
-	if (rel != NULL && rel->relname != NULL && rel->relname[0] != '\0' && t != OBJ(TYPE) && t != OBJ(ATTRIBUTE))
+	if (rel != NULL && rel->relname != NULL && rel->relname[0] != '\0' &&
+	    t != OBJ(TYPE) && t != OBJ(ATTRIBUTE))
 		table(an, rel);
 	else if (behind >= 0)
 		table_of_names(an, name, (size_t)behind);
@@ -119,7 +125,8 @@ create_as(struct analysis *an, const PgQuery__CreateTableAsStmt *c)
 {
 	if (c->into != NULL)
 		creates(an, c->into->rel);
-	an->stmt->query->source = an_query(an, c->query, an->stmt->query, PLACE_SOURCE, NULL);
+	an->stmt->query->source =
+	    an_query(an, c->query, an->stmt->query, PLACE_SOURCE, NULL);
 }
 
 static void
@@ -127,7 +134,8 @@ create_view(struct analysis *an, const PgQuery__ViewStmt *v)
 {
 	creates(an, v->view);
 	an->stmt->query->creates_view = true;
-	an->stmt->query->source = an_query(an, v->query, an->stmt->query, PLACE_SOURCE, NULL);
+	an->stmt->query->source =
+	    an_query(an, v->query, an->stmt->query, PLACE_SOURCE, NULL);
 }
 
 static void
@@ -140,10 +148,13 @@ alter_table(struct analysis *an, const PgQuery__AlterTableStmt *a)
 	table(an, a->relation);
 	for (size_t i = 0; i < a->n_cmds; i++) {
 		const PgQuery__AlterTableCmd *c =
-		    a->cmds[i]->node_case == NODE(ALTER_TABLE_CMD) ? a->cmds[i]->alter_table_cmd : NULL;
+		    a->cmds[i]->node_case == NODE(ALTER_TABLE_CMD)
+			? a->cmds[i]->alter_table_cmd
+			: NULL;
 
 		/* ATTACH PARTITION, DETACH PARTITION */
-		if (c != NULL && c->def != NULL && c->def->node_case == NODE(PARTITION_CMD)) {
+		if (c != NULL && c->def != NULL &&
+		    c->def->node_case == NODE(PARTITION_CMD)) {
 			table(an, c->def->partition_cmd->name);
 			if (c->def->partition_cmd->concurrent)
 				an->stmt->if_needed_alone = true;
@@ -177,7 +188,8 @@ static bool
 has_option(size_t n, PgQuery__Node *const *opts, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
-		if (opts[i]->node_case == NODE(DEF_ELEM) && strcmp(opts[i]->def_elem->defname, name) == 0)
+		if (opts[i]->node_case == NODE(DEF_ELEM) &&
+		    strcmp(opts[i]->def_elem->defname, name) == 0)
 			return true;
 	return false;
 }
@@ -221,14 +233,16 @@ cluster(struct analysis *an, const PgQuery__ClusterStmt *c)
 
 /* CREATE and ALTER SEQUENCE … OWNED BY table.column go where the table is. */
 static void
-sequence(struct analysis *an, const PgQuery__RangeVar *seq, size_t n, PgQuery__Node *const *opts, bool create)
+sequence(struct analysis *an, const PgQuery__RangeVar *seq, size_t n,
+    PgQuery__Node *const *opts, bool create)
 {
 	if (create)
 		creates(an, seq);
 	else
 		table(an, seq);
 	for (size_t i = 0; i < n; i++)
-		if (opts[i]->node_case == NODE(DEF_ELEM) && strcmp(opts[i]->def_elem->defname, "owned_by") == 0)
+		if (opts[i]->node_case == NODE(DEF_ELEM) &&
+		    strcmp(opts[i]->def_elem->defname, "owned_by") == 0)
 			table_of_names(an, opts[i]->def_elem->arg, 1);
 }
 
@@ -238,7 +252,8 @@ publication(struct analysis *an, size_t n, PgQuery__Node *const *objs)
 	int tables = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (objs[i]->node_case == NODE(PUBLICATION_OBJ_SPEC) && objs[i]->publication_obj_spec->pubtable != NULL) {
+		if (objs[i]->node_case == NODE(PUBLICATION_OBJ_SPEC) &&
+		    objs[i]->publication_obj_spec->pubtable != NULL) {
 			table(an, objs[i]->publication_obj_spec->pubtable->relation);
 			tables++;
 		}
@@ -315,17 +330,21 @@ object_ddl(struct analysis *an, const PgQuery__Node *n)
 		object(an, n->sec_label_stmt->objtype, NULL, n->sec_label_stmt->object);
 		return true;
 	case NODE(RENAME_STMT):
-		object(an, n->rename_stmt->rename_type, n->rename_stmt->relation, n->rename_stmt->object);
+		object(an, n->rename_stmt->rename_type, n->rename_stmt->relation,
+		    n->rename_stmt->object);
 		return true;
 	case NODE(ALTER_OBJECT_SCHEMA_STMT):
-		object(an, n->alter_object_schema_stmt->object_type, n->alter_object_schema_stmt->relation,
+		object(an, n->alter_object_schema_stmt->object_type,
+		    n->alter_object_schema_stmt->relation,
 		    n->alter_object_schema_stmt->object);
 		return true;
 	case NODE(ALTER_OWNER_STMT):
-		object(an, n->alter_owner_stmt->object_type, n->alter_owner_stmt->relation, n->alter_owner_stmt->object);
+		object(an, n->alter_owner_stmt->object_type,
+		    n->alter_owner_stmt->relation, n->alter_owner_stmt->object);
 		return true;
 	case NODE(ALTER_OBJECT_DEPENDS_STMT):
-		object(an, n->alter_object_depends_stmt->object_type, n->alter_object_depends_stmt->relation, NULL);
+		object(an, n->alter_object_depends_stmt->object_type,
+		    n->alter_object_depends_stmt->relation, NULL);
 		return true;
 	case NODE(DROP_STMT):
 		drop(an, n->drop_stmt);
@@ -358,19 +377,24 @@ table_ddl(struct analysis *an, const PgQuery__Node *n)
 		alter_table(an, n->alter_table_stmt);
 		return true;
 	case NODE(CREATE_SEQ_STMT):
-		sequence(an, n->create_seq_stmt->sequence, n->create_seq_stmt->n_options, n->create_seq_stmt->options, true);
+		sequence(an, n->create_seq_stmt->sequence, n->create_seq_stmt->n_options,
+		    n->create_seq_stmt->options, true);
 		return true;
 	case NODE(ALTER_SEQ_STMT):
-		sequence(an, n->alter_seq_stmt->sequence, n->alter_seq_stmt->n_options, n->alter_seq_stmt->options, false);
+		sequence(an, n->alter_seq_stmt->sequence, n->alter_seq_stmt->n_options,
+		    n->alter_seq_stmt->options, false);
 		return true;
 	case NODE(CREATE_STATS_STMT):
-		tables_of(an, n->create_stats_stmt->n_relations, n->create_stats_stmt->relations);
+		tables_of(an, n->create_stats_stmt->n_relations,
+		    n->create_stats_stmt->relations);
 		return true;
 	case NODE(CREATE_PUBLICATION_STMT):
-		publication(an, n->create_publication_stmt->n_pubobjects, n->create_publication_stmt->pubobjects);
+		publication(an, n->create_publication_stmt->n_pubobjects,
+		    n->create_publication_stmt->pubobjects);
 		return true;
 	case NODE(ALTER_PUBLICATION_STMT):
-		publication(an, n->alter_publication_stmt->n_pubobjects, n->alter_publication_stmt->pubobjects);
+		publication(an, n->alter_publication_stmt->n_pubobjects,
+		    n->alter_publication_stmt->pubobjects);
 		return true;
 	default:
 		return false;
@@ -407,7 +431,9 @@ an_ddl(struct analysis *an, const PgQuery__Node *n)
 		return;
 	case NODE(CREATE_SCHEMA_STMT):
 		/* with tables in it, it is several statements in one */
-		st->query->scope = n->create_schema_stmt->n_schema_elts > 0 ? UTILITY_SINGLE : UTILITY_EVERYWHERE;
+		st->query->scope = n->create_schema_stmt->n_schema_elts > 0
+				       ? UTILITY_SINGLE
+				       : UTILITY_EVERYWHERE;
 		return;
 	default:
 		break;

@@ -1,5 +1,6 @@
-/* Expressions and conditions. Only what can pin a key down gets a shape of its own; the rest is walked by protobuf-c's
- * descriptions of the messages, so that no function, operator or subquery in it is missed whatever the node is. */
+/* Expressions and conditions. Only what can pin a key down gets a shape of its own; the
+ * rest is walked by protobuf-c's descriptions of the messages, so that no function,
+ * operator or subquery in it is missed whatever the node is. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ an_string(const PgQuery__Node *n)
 }
 
 void
-an_name(struct analysis *an, size_t n, PgQuery__Node *const *names, const char **schema, const char **name)
+an_name(struct analysis *an, size_t n, PgQuery__Node *const *names, const char **schema,
+    const char **name)
 {
 	*name = n >= 1 ? an_strdup(an, an_string(names[n - 1])) : NULL;
 	*schema = n >= 2 ? an_strdup(an, an_string(names[n - 2])) : NULL;
@@ -49,8 +51,8 @@ an_type_name(struct analysis *an, const PgQuery__TypeName *t)
 {
 	const char *schema, *name;
 
-	if (t == NULL || t->n_names == 0 || t->n_names > 2 || t->setof || t->pct_type || t->n_typmods > 0 ||
-	    t->n_array_bounds > 1)
+	if (t == NULL || t->n_names == 0 || t->n_names > 2 || t->setof || t->pct_type ||
+	    t->n_typmods > 0 || t->n_array_bounds > 1)
 		return NULL;
 	an_name(an, t->n_names, t->names, &schema, &name);
 	if (schema != NULL && strcmp(schema, "pg_catalog") != 0)
@@ -60,7 +62,8 @@ an_type_name(struct analysis *an, const PgQuery__TypeName *t)
 
 /* ---- constants ---- */
 
-/* The index of the constant that begins at a byte of the text; -1: it is part of the shape. */
+/* The index of the constant that begins at a byte of the text; -1: it is part of the
+ * shape. */
 static int
 const_at(const struct analysis *an, const char *p)
 {
@@ -80,7 +83,8 @@ const_at(const struct analysis *an, const char *p)
 	return -1;
 }
 
-/* PostgreSQL folds a minus into the number and moves the location to it: steps over signs and parentheses to the number. */
+/* PostgreSQL folds a minus into the number and moves the location to it: steps over signs
+ * and parentheses to the number. */
 static const char *
 skip_sign(const struct analysis *an, int location, bool *negated)
 {
@@ -153,12 +157,14 @@ const_value(struct analysis *an, const PgQuery__AConst *c, struct sql_value *v)
 		return;
 	}
 	p = an->text + c->location;
-	if (c->val_case == PG_QUERY__A__CONST__VAL_IVAL || c->val_case == PG_QUERY__A__CONST__VAL_FVAL)
+	if (c->val_case == PG_QUERY__A__CONST__VAL_IVAL ||
+	    c->val_case == PG_QUERY__A__CONST__VAL_FVAL)
 		p = skip_sign(an, c->location, &negated);
 	index = const_at(an, p);
 	if (index < 0) {
 		pinned_const(an, c, v);
-	} else if (c->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL || c->val_case == PG_QUERY__A__CONST__VAL_BSVAL) {
+	} else if (c->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL ||
+		   c->val_case == PG_QUERY__A__CONST__VAL_BSVAL) {
 		v->kind = VALUE_UNKNOWN;
 	} else {
 		v->kind = VALUE_CONST;
@@ -180,13 +186,15 @@ static bool
 number_cast_ok(const PgQuery__AConst *c, const char *cast)
 {
 	bool integer = c->val_case == PG_QUERY__A__CONST__VAL_IVAL ||
-	    (c->val_case == PG_QUERY__A__CONST__VAL_FVAL && strcmp(float_type(c->fval->fval), "int8") == 0);
+		       (c->val_case == PG_QUERY__A__CONST__VAL_FVAL &&
+			   strcmp(float_type(c->fval->fval), "int8") == 0);
 
 	return strcmp(cast, "numeric") == 0 || (integer && is_int_type(cast));
 }
 
 static void
-cast_expr(struct analysis *an, struct spot at, const PgQuery__TypeCast *tc, struct sql_expr *e)
+cast_expr(
+    struct analysis *an, struct spot at, const PgQuery__TypeCast *tc, struct sql_expr *e)
 {
 	const char *cast = an_type_name(an, tc->type_name);
 	const PgQuery__Node *arg = tc->arg;
@@ -200,7 +208,7 @@ cast_expr(struct analysis *an, struct spot at, const PgQuery__TypeCast *tc, stru
 	} else if (e->kind == EXPR_VALUE && arg->node_case == NODE(A_CONST)) {
 		const PgQuery__AConst *c = arg->a_const;
 		bool number = c->val_case == PG_QUERY__A__CONST__VAL_IVAL ||
-		    c->val_case == PG_QUERY__A__CONST__VAL_FVAL;
+			      c->val_case == PG_QUERY__A__CONST__VAL_FVAL;
 
 		if (number && !number_cast_ok(c, cast))
 			e->kind = EXPR_OTHER;
@@ -235,18 +243,22 @@ is_op(size_t n, PgQuery__Node *const *name, const char *op)
 	const char *schema = n >= 2 ? an_string(name[n - 2]) : NULL;
 
 	return last != NULL && strcmp(last, op) == 0 &&
-	    (n == 1 || (n == 2 && schema != NULL && strcmp(schema, "pg_catalog") == 0));
+	       (n == 1 ||
+		   (n == 2 && schema != NULL && strcmp(schema, "pg_catalog") == 0));
 }
 
 /* -(5::int8): the minus stands before a cast, so it was not folded. */
 static bool
-minus_expr(struct analysis *an, struct spot at, const PgQuery__AExpr *a, struct sql_expr *e)
+minus_expr(
+    struct analysis *an, struct spot at, const PgQuery__AExpr *a, struct sql_expr *e)
 {
-	if (a->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP || a->lexpr != NULL || a->rexpr == NULL ||
-	    a->rexpr->node_case != NODE(TYPE_CAST) || !is_op(a->n_name, a->name, "-"))
+	if (a->kind != PG_QUERY__A__EXPR__KIND__AEXPR_OP || a->lexpr != NULL ||
+	    a->rexpr == NULL || a->rexpr->node_case != NODE(TYPE_CAST) ||
+	    !is_op(a->n_name, a->name, "-"))
 		return false;
 	an_expr(an, at, a->rexpr, e);
-	if (e->kind == EXPR_VALUE && e->value.kind == VALUE_CONST && e->value.cast != NULL &&
+	if (e->kind == EXPR_VALUE && e->value.kind == VALUE_CONST &&
+	    e->value.cast != NULL &&
 	    (is_int_type(e->value.cast) || strcmp(e->value.cast, "numeric") == 0))
 		e->value.negated = !e->value.negated;
 	else
@@ -270,7 +282,8 @@ an_expr(struct analysis *an, struct spot at, const PgQuery__Node *n, struct sql_
 		return;
 	case NODE(PARAM_REF):
 		e->kind = n->param_ref->number > 0 ? EXPR_VALUE : EXPR_OTHER;
-		e->value = (struct sql_value){.kind = VALUE_PARAM, .index = (uint32_t)n->param_ref->number};
+		e->value = (struct sql_value){
+		    .kind = VALUE_PARAM, .index = (uint32_t)n->param_ref->number};
 		return;
 	case NODE(TYPE_CAST):
 		cast_expr(an, at, n->type_cast, e);
@@ -299,7 +312,8 @@ record_op(struct analysis *an, struct sql_query *q, size_t n, PgQuery__Node *con
 	if (n == 0 || an_string(names[n - 1]) == NULL)
 		return;
 	for (int i = 0; i < q->n_ops; i++)
-		if (n == 1 && q->ops[i].schema == NULL && strcmp(q->ops[i].name, an_string(names[0])) == 0)
+		if (n == 1 && q->ops[i].schema == NULL &&
+		    strcmp(q->ops[i].name, an_string(names[0])) == 0)
 			return;
 	an_name(an, n, names, &schema, &name);
 	op = AN_PUSH(an, q->ops, q->n_ops);
@@ -310,7 +324,8 @@ static void
 record_func(struct analysis *an, const char *schema, const char *name, int n_args)
 {
 	for (int i = 0; i < an->n_funcs; i++)
-		if (an->funcs[i].n_args == n_args && strcmp(an->funcs[i].name, name) == 0 &&
+		if (an->funcs[i].n_args == n_args &&
+		    strcmp(an->funcs[i].name, name) == 0 &&
 		    (schema == NULL) == (an->funcs[i].schema == NULL) &&
 		    (schema == NULL || strcmp(schema, an->funcs[i].schema) == 0))
 			return;
@@ -329,7 +344,8 @@ record_call(struct analysis *an, struct spot at, const PgQuery__FuncCall *f)
 	an_name(an, f->n_funcname, f->funcname, &call.schema, &call.name);
 	call.n_args = f->n_args > 10000 ? 10000 : (int)f->n_args;
 	call.args = ARENA_NEW_N(an->arena, struct sql_expr, (size_t)n + 1);
-	/* what the arguments hold is recorded here too: an_expr() walks what is not plain */
+	/* what the arguments hold is recorded here too: an_expr() walks what is not plain
+	 */
 	for (int i = 0; i < n; i++)
 		an_expr(an, at, f->args[i], &call.args[i]);
 	for (size_t i = (size_t)n; i < f->n_args; i++)
@@ -395,7 +411,8 @@ an_walk(struct analysis *an, struct spot at, const ProtobufCMessage *m)
 	if (m == NULL)
 		return;
 	d = m->descriptor;
-	if (d == &pg_query__node__descriptor && walk_node(an, at, (const PgQuery__Node *)(const void *)m))
+	if (d == &pg_query__node__descriptor &&
+	    walk_node(an, at, (const PgQuery__Node *)(const void *)m))
 		return;
 	for (unsigned i = 0; i < d->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &d->fields[i];
@@ -404,15 +421,18 @@ an_walk(struct analysis *an, struct spot at, const ProtobufCMessage *m)
 		if (f->type != PROTOBUF_C_TYPE_MESSAGE)
 			continue;
 		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-			size_t n = *(const size_t *)(const void *)((const char *)m + f->quantifier_offset);
-			ProtobufCMessage *const *v = *(ProtobufCMessage *const *const *)(const void *)member;
+			size_t n = *(const size_t *)(const void *)((const char *)m +
+								   f->quantifier_offset);
+			ProtobufCMessage *const *v =
+			    *(ProtobufCMessage *const *const *)(const void *)member;
 
 			for (size_t k = 0; k < n; k++)
 				an_walk(an, at, v[k]);
 			continue;
 		}
 		if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
-		    *(const uint32_t *)(const void *)((const char *)m + f->quantifier_offset) != f->id)
+		    *(const uint32_t *)(const void *)((const char *)m +
+						      f->quantifier_offset) != f->id)
 			continue;
 		an_walk(an, at, *(ProtobufCMessage *const *)(const void *)member);
 	}
@@ -459,9 +479,12 @@ bool_cond(struct analysis *an, struct spot at, const PgQuery__Node *n)
 	const PgQuery__BoolExpr *b = n->bool_expr;
 	struct sql_cond *c;
 
-	if (b->boolop != PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR && b->boolop != PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR)
+	if (b->boolop != PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR &&
+	    b->boolop != PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR)
 		return other_cond(an, at, n);
-	c = list_cond(an, b->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR ? COND_AND : COND_OR, (int)b->n_args);
+	c = list_cond(an,
+	    b->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR ? COND_AND : COND_OR,
+	    (int)b->n_args);
 	for (size_t i = 0; i < b->n_args; i++)
 		c->args[c->n++] = an_cond(an, at, b->args[i]);
 	return c;
@@ -477,11 +500,12 @@ static bool
 is_scalar_sublink(const PgQuery__Node *n)
 {
 	return n != NULL && n->node_case == NODE(SUB_LINK) &&
-	    n->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK;
+	       n->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK;
 }
 
 static struct sql_cond *
-subquery_cond(struct analysis *an, struct spot at, const PgQuery__Node *left, const PgQuery__Node *subselect, bool scalar)
+subquery_cond(struct analysis *an, struct spot at, const PgQuery__Node *left,
+    const PgQuery__Node *subselect, bool scalar)
 {
 	struct sql_cond *c = new_cond(an, COND_SUBQUERY);
 	size_t n = is_row(left) ? left->row_expr->n_args : 1;
@@ -490,7 +514,8 @@ subquery_cond(struct analysis *an, struct spot at, const PgQuery__Node *left, co
 	c->left = ARENA_NEW_N(an->arena, struct sql_expr, n + 1);
 	c->n = (int)n;
 	for (size_t i = 0; i < n; i++)
-		an_expr(an, at, is_row(left) ? left->row_expr->args[i] : left, &c->left[i]);
+		an_expr(
+		    an, at, is_row(left) ? left->row_expr->args[i] : left, &c->left[i]);
 	c->subquery = an_query(an, subselect, at.level, at.place, at.at);
 	if (c->subquery == NULL)
 		return new_cond(an, COND_OTHER);
@@ -499,8 +524,8 @@ subquery_cond(struct analysis *an, struct spot at, const PgQuery__Node *left, co
 }
 
 static struct sql_cond *
-compare_cond(struct analysis *an, struct spot at, enum cond_kind kind, enum cmp_op op, const PgQuery__Node *left,
-    const PgQuery__Node *right)
+compare_cond(struct analysis *an, struct spot at, enum cond_kind kind, enum cmp_op op,
+    const PgQuery__Node *left, const PgQuery__Node *right)
 {
 	struct sql_cond *c = new_cond(an, kind);
 
@@ -515,12 +540,14 @@ compare_cond(struct analysis *an, struct spot at, enum cond_kind kind, enum cmp_
 
 /* (a, b) = (1, 2) */
 static struct sql_cond *
-row_equal(struct analysis *an, struct spot at, const PgQuery__RowExpr *l, const PgQuery__RowExpr *r)
+row_equal(struct analysis *an, struct spot at, const PgQuery__RowExpr *l,
+    const PgQuery__RowExpr *r)
 {
 	struct sql_cond *c = list_cond(an, COND_AND, (int)l->n_args);
 
 	for (size_t i = 0; i < l->n_args; i++)
-		c->args[c->n++] = compare_cond(an, at, COND_EQ, CMP_LT, l->args[i], r->args[i]);
+		c->args[c->n++] =
+		    compare_cond(an, at, COND_EQ, CMP_LT, l->args[i], r->args[i]);
 	return c;
 }
 
@@ -528,10 +555,13 @@ static struct sql_cond *
 equal_cond(struct analysis *an, struct spot at, const PgQuery__AExpr *a)
 {
 	if (is_scalar_sublink(a->rexpr) && !is_row(a->lexpr))
-		return subquery_cond(an, at, a->lexpr, a->rexpr->sub_link->subselect, true);
+		return subquery_cond(
+		    an, at, a->lexpr, a->rexpr->sub_link->subselect, true);
 	if (is_scalar_sublink(a->lexpr) && !is_row(a->rexpr))
-		return subquery_cond(an, at, a->rexpr, a->lexpr->sub_link->subselect, true);
-	if (is_row(a->lexpr) && is_row(a->rexpr) && a->lexpr->row_expr->n_args == a->rexpr->row_expr->n_args)
+		return subquery_cond(
+		    an, at, a->rexpr, a->lexpr->sub_link->subselect, true);
+	if (is_row(a->lexpr) && is_row(a->rexpr) &&
+	    a->lexpr->row_expr->n_args == a->rexpr->row_expr->n_args)
 		return row_equal(an, at, a->lexpr->row_expr, a->rexpr->row_expr);
 	return compare_cond(an, at, COND_EQ, CMP_LT, a->lexpr, a->rexpr);
 }
@@ -554,15 +584,17 @@ op_cond(struct analysis *an, struct spot at, const PgQuery__Node *n)
 	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
 		if (is_op(a->n_name, a->name, ops[i].name) && !is_row(a->lexpr)) {
 			record_op(an, at.level, a->n_name, a->name);
-			return compare_cond(an, at, COND_CMP, ops[i].op, a->lexpr, a->rexpr);
+			return compare_cond(
+			    an, at, COND_CMP, ops[i].op, a->lexpr, a->rexpr);
 		}
 	return other_cond(an, at, n);
 }
 
-/* col IN (…) and col = ANY (ARRAY[…]); elem_cast NULL or the type that the array is cast to. */
+/* col IN (…) and col = ANY (ARRAY[…]); elem_cast NULL or the type that the array is cast
+ * to. */
 static struct sql_cond *
-in_cond(struct analysis *an, struct spot at, const PgQuery__Node *left, size_t n, PgQuery__Node *const *items,
-    const char *elem_cast)
+in_cond(struct analysis *an, struct spot at, const PgQuery__Node *left, size_t n,
+    PgQuery__Node *const *items, const char *elem_cast)
 {
 	struct sql_cond *c = new_cond(an, COND_IN);
 
@@ -576,7 +608,8 @@ in_cond(struct analysis *an, struct spot at, const PgQuery__Node *left, size_t n
 		if (elem_cast == NULL || e->kind != EXPR_VALUE)
 			continue;
 		if (e->value.cast == NULL && items[i]->node_case == NODE(A_CONST) &&
-		    items[i]->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL && !items[i]->a_const->isnull &&
+		    items[i]->a_const->val_case != PG_QUERY__A__CONST__VAL_SVAL &&
+		    !items[i]->a_const->isnull &&
 		    !number_cast_ok(items[i]->a_const, elem_cast))
 			e->kind = EXPR_OTHER;
 		if (e->value.cast == NULL)
@@ -587,7 +620,8 @@ in_cond(struct analysis *an, struct spot at, const PgQuery__Node *left, size_t n
 
 /* (a, b) IN ((1, 2), (3, 4)) */
 static struct sql_cond *
-row_in(struct analysis *an, struct spot at, const PgQuery__RowExpr *l, const PgQuery__List *items)
+row_in(struct analysis *an, struct spot at, const PgQuery__RowExpr *l,
+    const PgQuery__List *items)
 {
 	struct sql_cond *c = list_cond(an, COND_OR, (int)items->n_items);
 
@@ -610,11 +644,13 @@ in_list_cond(struct analysis *an, struct spot at, const PgQuery__Node *n)
 {
 	const PgQuery__AExpr *a = n->a_expr;
 
-	if (!is_op(a->n_name, a->name, "=") || a->rexpr == NULL || a->rexpr->node_case != NODE(LIST))
+	if (!is_op(a->n_name, a->name, "=") || a->rexpr == NULL ||
+	    a->rexpr->node_case != NODE(LIST))
 		return other_cond(an, at, n);
 	record_op(an, at.level, a->n_name, a->name);
 	if (!is_row(a->lexpr))
-		return in_cond(an, at, a->lexpr, a->rexpr->list->n_items, a->rexpr->list->items, NULL);
+		return in_cond(an, at, a->lexpr, a->rexpr->list->n_items,
+		    a->rexpr->list->items, NULL);
 	if (all_rows(a->rexpr->list, a->lexpr->row_expr->n_args))
 		return row_in(an, at, a->lexpr->row_expr, a->rexpr->list);
 	return other_cond(an, at, n);
@@ -640,7 +676,8 @@ any_cond(struct analysis *an, struct spot at, const PgQuery__Node *n)
 		right = right->type_cast->arg;
 	}
 	if (right->node_case == NODE(A_ARRAY_EXPR))
-		return in_cond(an, at, a->lexpr, right->a_array_expr->n_elements, right->a_array_expr->elements, cast);
+		return in_cond(an, at, a->lexpr, right->a_array_expr->n_elements,
+		    right->a_array_expr->elements, cast);
 	c = compare_cond(an, at, COND_ANY, CMP_LT, a->lexpr, right);
 	return c->right->kind == EXPR_VALUE ? c : new_cond(an, COND_OTHER);
 }
@@ -651,11 +688,14 @@ between_cond(struct analysis *an, struct spot at, const PgQuery__Node *n)
 	const PgQuery__AExpr *a = n->a_expr;
 	struct sql_cond *c;
 
-	if (a->rexpr == NULL || a->rexpr->node_case != NODE(LIST) || a->rexpr->list->n_items != 2)
+	if (a->rexpr == NULL || a->rexpr->node_case != NODE(LIST) ||
+	    a->rexpr->list->n_items != 2)
 		return other_cond(an, at, n);
 	c = list_cond(an, COND_AND, 2);
-	c->args[c->n++] = compare_cond(an, at, COND_CMP, CMP_GE, a->lexpr, a->rexpr->list->items[0]);
-	c->args[c->n++] = compare_cond(an, at, COND_CMP, CMP_LE, a->lexpr, a->rexpr->list->items[1]);
+	c->args[c->n++] =
+	    compare_cond(an, at, COND_CMP, CMP_GE, a->lexpr, a->rexpr->list->items[0]);
+	c->args[c->n++] =
+	    compare_cond(an, at, COND_CMP, CMP_LE, a->lexpr, a->rexpr->list->items[1]);
 	return c;
 }
 
@@ -664,7 +704,8 @@ sublink_cond(struct analysis *an, struct spot at, const PgQuery__Node *n)
 {
 	const PgQuery__SubLink *s = n->sub_link;
 
-	if (s->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK || s->testexpr == NULL || s->subselect == NULL ||
+	if (s->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK ||
+	    s->testexpr == NULL || s->subselect == NULL ||
 	    (s->n_oper_name > 0 && !is_op(s->n_oper_name, s->oper_name, "=")))
 		return other_cond(an, at, n);
 	return subquery_cond(an, at, s->testexpr, s->subselect, false);

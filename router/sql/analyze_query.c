@@ -1,10 +1,12 @@
-/* Query levels out of SELECT, INSERT, UPDATE, DELETE and MERGE: their tables and joins, conditions, outputs and subqueries. */
+/* Query levels out of SELECT, INSERT, UPDATE, DELETE and MERGE: their tables and joins,
+ * conditions, outputs and subqueries. */
 #include "router/sql/analyze_int.h"
 
 #define NODE(x) PG_QUERY__NODE__NODE_##x
 
 struct sql_query *
-an_level(struct analysis *an, enum query_kind kind, struct sql_query *parent, enum query_place place, struct sql_from *at)
+an_level(struct analysis *an, enum query_kind kind, struct sql_query *parent,
+    enum query_place place, struct sql_from *at)
 {
 	struct sql_query *q = ARENA_NEW(an->arena, struct sql_query);
 
@@ -33,8 +35,10 @@ name_list(struct analysis *an, size_t n, PgQuery__Node *const *nodes, int *count
 	v = ARENA_NEW_N(an->arena, const char *, n);
 	for (size_t i = 0; i < n; i++) {
 		const char *s = nodes[i]->node_case == NODE(RES_TARGET)
-		    ? (nodes[i]->res_target->n_indirection > 0 ? NULL : nodes[i]->res_target->name)
-		    : an_string(nodes[i]);
+				    ? (nodes[i]->res_target->n_indirection > 0
+					      ? NULL
+					      : nodes[i]->res_target->name)
+				    : an_string(nodes[i]);
 
 		v[(*count)++] = s == NULL ? "" : arena_strdup(an->arena, s);
 	}
@@ -69,13 +73,16 @@ sublink_output_name(const PgQuery__SubLink *s, int *strength)
 	case PG_QUERY__SUB_LINK_TYPE__ARRAY_SUBLINK:
 		return "array";
 	case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK:
-		q = s->subselect != NULL && s->subselect->node_case == NODE(SELECT_STMT) ? s->subselect->select_stmt : NULL;
+		q = s->subselect != NULL && s->subselect->node_case == NODE(SELECT_STMT)
+			? s->subselect->select_stmt
+			: NULL;
 		while (q != NULL && q->larg != NULL)
 			q = q->larg;
 		if (q != NULL && q->n_target_list == 1)
 			return q->target_list[0]->res_target->name[0] != '\0'
-			    ? q->target_list[0]->res_target->name
-			    : output_name(q->target_list[0]->res_target->val, strength);
+				   ? q->target_list[0]->res_target->name
+				   : output_name(
+					 q->target_list[0]->res_target->val, strength);
 		return NULL;
 	default:
 		*strength = 0;
@@ -91,11 +98,15 @@ output_name(const PgQuery__Node *n, int *strength)
 		return NULL;
 	switch (n->node_case) {
 	case NODE(COLUMN_REF):
-		return n->column_ref->n_fields == 0 ? NULL
-						    : an_string(n->column_ref->fields[n->column_ref->n_fields - 1]);
+		return n->column_ref->n_fields == 0
+			   ? NULL
+			   : an_string(
+				 n->column_ref->fields[n->column_ref->n_fields - 1]);
 	case NODE(FUNC_CALL):
-		return n->func_call->n_funcname == 0 ? NULL
-						     : an_string(n->func_call->funcname[n->func_call->n_funcname - 1]);
+		return n->func_call->n_funcname == 0
+			   ? NULL
+			   : an_string(
+				 n->func_call->funcname[n->func_call->n_funcname - 1]);
 	case NODE(TYPE_CAST):
 		return cast_output_name(n->type_cast, strength);
 	case NODE(SUB_LINK):
@@ -128,17 +139,21 @@ output_name(const PgQuery__Node *n, int *strength)
 }
 
 static void
-add_targets(struct analysis *an, struct sql_query *q, size_t n, PgQuery__Node *const *list)
+add_targets(
+    struct analysis *an, struct sql_query *q, size_t n, PgQuery__Node *const *list)
 {
 	for (size_t i = 0; i < n; i++) {
-		const PgQuery__ResTarget *r = list[i]->node_case == NODE(RES_TARGET) ? list[i]->res_target : NULL;
+		const PgQuery__ResTarget *r =
+		    list[i]->node_case == NODE(RES_TARGET) ? list[i]->res_target : NULL;
 		struct sql_target *t;
 		int strength;
 
 		if (r == NULL)
 			continue;
 		t = AN_PUSH(an, q->targets, q->n_targets);
-		t->name = r->name != NULL && r->name[0] != '\0' ? r->name : output_name(r->val, &strength);
+		t->name = r->name != NULL && r->name[0] != '\0'
+			      ? r->name
+			      : output_name(r->val, &strength);
 		t->name = an_strdup(an, t->name);
 		an_expr(an, top_of(q), r->val, &t->expr);
 	}
@@ -162,12 +177,14 @@ new_cte(struct analysis *an, const PgQuery__CommonTableExpr *c)
 	struct sql_cte *cte = ARENA_NEW(an->arena, struct sql_cte);
 
 	cte->name = arena_strdup(an->arena, c->ctename);
-	cte->colnames = name_list(an, c->n_aliascolnames, c->aliascolnames, &cte->n_colnames);
+	cte->colnames =
+	    name_list(an, c->n_aliascolnames, c->aliascolnames, &cte->n_colnames);
 	return cte;
 }
 
 static void
-cte_query(struct analysis *an, struct sql_query *q, struct sql_cte *cte, const PgQuery__CommonTableExpr *c)
+cte_query(struct analysis *an, struct sql_query *q, struct sql_cte *cte,
+    const PgQuery__CommonTableExpr *c)
 {
 	cte->query = an_query(an, c->ctequery, q, PLACE_CTE, NULL);
 	if (cte->query == NULL)
@@ -189,10 +206,12 @@ add_ctes(struct analysis *an, struct sql_query *q, const PgQuery__WithClause *w)
 		return;
 	/* WITH RECURSIVE: each sees all of them, also those that come later */
 	for (size_t i = 0; w->recursive && i < w->n_ctes; i++)
-		*AN_PUSH(an, q->ctes, q->n_ctes) = new_cte(an, w->ctes[i]->common_table_expr);
+		*AN_PUSH(an, q->ctes, q->n_ctes) =
+		    new_cte(an, w->ctes[i]->common_table_expr);
 	for (size_t i = 0; i < w->n_ctes; i++) {
 		const PgQuery__CommonTableExpr *c = w->ctes[i]->common_table_expr;
-		struct sql_cte *cte = w->recursive ? q->ctes[first + (int)i] : new_cte(an, c);
+		struct sql_cte *cte =
+		    w->recursive ? q->ctes[first + (int)i] : new_cte(an, c);
 
 		cte_query(an, q, cte, c);
 		if (!w->recursive)
@@ -212,7 +231,8 @@ rel_alias(struct analysis *an, struct sql_rel *r, const PgQuery__Alias *a)
 }
 
 static struct sql_from *
-new_leaf(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent, enum rel_kind kind)
+new_leaf(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent,
+    enum rel_kind kind)
 {
 	struct sql_from *f = ARENA_NEW(an->arena, struct sql_from);
 
@@ -226,7 +246,8 @@ new_leaf(struct analysis *an, struct sql_query *q, int item, struct sql_from *pa
 }
 
 static void
-table_rel(struct analysis *an, struct sql_query *q, struct sql_rel *r, const PgQuery__RangeVar *v, bool ctes)
+table_rel(struct analysis *an, struct sql_query *q, struct sql_rel *r,
+    const PgQuery__RangeVar *v, bool ctes)
 {
 	r->kind = REL_TABLE;
 	r->level = q;
@@ -239,13 +260,14 @@ table_rel(struct analysis *an, struct sql_query *q, struct sql_rel *r, const PgQ
 		return;
 	r->kind = REL_CTE;
 	if (r->cte->query == NULL)
-		r->cte->recursive = true; /* or a forward reference, which is as little proof */
+		r->cte->recursive =
+		    true; /* or a forward reference, which is as little proof */
 	r->cte->n_refs++;
 	r->cte->ref = r;
 }
 
-static struct sql_from *from_item(struct analysis *, struct sql_query *, int item, struct sql_from *parent,
-    const PgQuery__Node *);
+static struct sql_from *from_item(struct analysis *, struct sql_query *, int item,
+    struct sql_from *parent, const PgQuery__Node *);
 
 static void
 hide(struct sql_from *f)
@@ -260,16 +282,17 @@ hide(struct sql_from *f)
 }
 
 static struct sql_from *
-from_join(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent, const PgQuery__JoinExpr *j)
+from_join(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent,
+    const PgQuery__JoinExpr *j)
 {
 	struct sql_from *f = ARENA_NEW(an->arena, struct sql_from);
 
 	f->item = item;
 	f->parent = parent;
-	f->join = j->jointype == PG_QUERY__JOIN_TYPE__JOIN_LEFT ? JOIN_LEFT
-	    : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT	? JOIN_RIGHT
-	    : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_FULL	? JOIN_FULL
-								: JOIN_INNER;
+	f->join = j->jointype == PG_QUERY__JOIN_TYPE__JOIN_LEFT    ? JOIN_LEFT
+		  : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT ? JOIN_RIGHT
+		  : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_FULL  ? JOIN_FULL
+								   : JOIN_INNER;
 	f->natural = j->is_natural;
 	f->using = name_list(an, j->n_using_clause, j->using_clause, &f->n_using);
 	f->left = from_item(an, q, item, f, j->larg);
@@ -285,7 +308,8 @@ from_join(struct analysis *an, struct sql_query *q, int item, struct sql_from *p
 }
 
 static struct sql_from *
-from_function(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent, const PgQuery__Node *n)
+from_function(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent,
+    const PgQuery__Node *n)
 {
 	struct sql_from *f = new_leaf(an, q, item, parent, REL_OTHER);
 
@@ -294,10 +318,14 @@ from_function(struct analysis *an, struct sql_query *q, int item, struct sql_fro
 		rel_alias(an, f->rel, n->range_function->alias);
 		if (f->rel->alias == NULL) {
 			int strength;
-			const PgQuery__Node *fn = n->range_function->n_functions > 0 ? n->range_function->functions[0] : NULL;
+			const PgQuery__Node *fn = n->range_function->n_functions > 0
+						      ? n->range_function->functions[0]
+						      : NULL;
 
-			if (fn != NULL && fn->node_case == NODE(LIST) && fn->list->n_items > 0)
-				f->rel->alias = an_strdup(an, output_name(fn->list->items[0], &strength));
+			if (fn != NULL && fn->node_case == NODE(LIST) &&
+			    fn->list->n_items > 0)
+				f->rel->alias = an_strdup(
+				    an, output_name(fn->list->items[0], &strength));
 		}
 	} else if (n->node_case == NODE(RANGE_TABLE_FUNC)) {
 		rel_alias(an, f->rel, n->range_table_func->alias);
@@ -307,7 +335,8 @@ from_function(struct analysis *an, struct sql_query *q, int item, struct sql_fro
 }
 
 static struct sql_from *
-from_item(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent, const PgQuery__Node *n)
+from_item(struct analysis *an, struct sql_query *q, int item, struct sql_from *parent,
+    const PgQuery__Node *n)
 {
 	struct sql_from *f;
 
@@ -320,16 +349,18 @@ from_item(struct analysis *an, struct sql_query *q, int item, struct sql_from *p
 		f = new_leaf(an, q, item, parent, REL_QUERY);
 		f->rel->lateral = n->range_subselect->lateral;
 		rel_alias(an, f->rel, n->range_subselect->alias);
-		f->rel->query = an_query(an, n->range_subselect->subquery, q, PLACE_FROM, f);
+		f->rel->query =
+		    an_query(an, n->range_subselect->subquery, q, PLACE_FROM, f);
 		if (f->rel->query == NULL)
 			f->rel->kind = REL_OTHER;
 		return f;
 	case NODE(RANGE_TABLE_SAMPLE):
 		f = from_item(an, q, item, parent, n->range_table_sample->relation);
-		an_walk_list(an, (struct spot){q, PLACE_FROM, f}, n->range_table_sample->n_args,
-		    n->range_table_sample->args);
+		an_walk_list(an, (struct spot){q, PLACE_FROM, f},
+		    n->range_table_sample->n_args, n->range_table_sample->args);
 		if (n->range_table_sample->repeatable != NULL)
-			an_walk(an, (struct spot){q, PLACE_FROM, f}, &n->range_table_sample->repeatable->base);
+			an_walk(an, (struct spot){q, PLACE_FROM, f},
+			    &n->range_table_sample->repeatable->base);
 		return f;
 	case NODE(JOIN_EXPR):
 		return from_join(an, q, item, parent, n->join_expr);
@@ -412,7 +443,7 @@ static bool
 is_temp(const PgQuery__RangeVar *v)
 {
 	return (v->relpersistence != NULL && v->relpersistence[0] == 't') ||
-	    (v->schemaname != NULL && strcmp(v->schemaname, "pg_temp") == 0);
+	       (v->schemaname != NULL && strcmp(v->schemaname, "pg_temp") == 0);
 }
 
 static void
@@ -441,7 +472,9 @@ plain_select(struct analysis *an, struct sql_query *q, const PgQuery__SelectStmt
 	add_targets(an, q, s->n_target_list, s->target_list);
 	if (s->having_clause != NULL)
 		an_walk(an, top_of(q), &s->having_clause->base);
-	q->maybe_agg = s->n_group_clause == 0 && (s->having_clause != NULL || q->n_calls > calls || q->n_subs > subs);
+	q->maybe_agg =
+	    s->n_group_clause == 0 &&
+	    (s->having_clause != NULL || q->n_calls > calls || q->n_subs > subs);
 	add_group(an, q, s);
 	for (size_t i = 0; i < s->n_distinct_clause; i++)
 		if (s->distinct_clause[i]->node_case != NODE(_NOT_SET)) {
@@ -455,11 +488,14 @@ plain_select(struct analysis *an, struct sql_query *q, const PgQuery__SelectStmt
 }
 
 struct sql_query *
-an_select(struct analysis *an, const PgQuery__SelectStmt *s, struct sql_query *parent, enum query_place place,
-    struct sql_from *at)
+an_select(struct analysis *an, const PgQuery__SelectStmt *s, struct sql_query *parent,
+    enum query_place place, struct sql_from *at)
 {
-	bool setop = s->op > PG_QUERY__SET_OPERATION__SETOP_NONE && s->larg != NULL && s->rarg != NULL;
-	enum query_kind kind = setop ? Q_SETOP : s->n_values_lists > 0 ? Q_VALUES : Q_SELECT;
+	bool setop = s->op > PG_QUERY__SET_OPERATION__SETOP_NONE && s->larg != NULL &&
+		     s->rarg != NULL;
+	enum query_kind kind = setop                   ? Q_SETOP
+			       : s->n_values_lists > 0 ? Q_VALUES
+						       : Q_SELECT;
 	struct sql_query *q = an_level(an, kind, parent, place, at);
 
 	add_ctes(an, q, s->with_clause);
@@ -490,8 +526,8 @@ add_sets(struct analysis *an, struct sql_query *q, size_t n, PgQuery__Node *cons
 		if (val != NULL && val->node_case == NODE(MULTI_ASSIGN_REF)) {
 			m = val->multi_assign_ref;
 			val = m->source;
-			if (val != NULL && val->node_case == NODE(ROW_EXPR) && m->colno >= 1 &&
-			    (size_t)m->colno <= val->row_expr->n_args)
+			if (val != NULL && val->node_case == NODE(ROW_EXPR) &&
+			    m->colno >= 1 && (size_t)m->colno <= val->row_expr->n_args)
 				val = val->row_expr->args[m->colno - 1];
 		}
 		an_expr(an, top_of(q), val, &s->expr);
@@ -508,7 +544,9 @@ add_conflict(struct analysis *an, struct sql_query *q, const PgQuery__OnConflict
 
 	if (c == NULL)
 		return;
-	q->conflict = c->action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_UPDATE ? CONFLICT_UPDATE : CONFLICT_NOTHING;
+	q->conflict = c->action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_UPDATE
+			  ? CONFLICT_UPDATE
+			  : CONFLICT_NOTHING;
 	add_sets(an, q, c->n_target_list, c->target_list);
 	if (c->where_clause != NULL)
 		an_walk(an, top_of(q), &c->where_clause->base);
@@ -521,8 +559,10 @@ add_conflict(struct analysis *an, struct sql_query *q, const PgQuery__OnConflict
 	for (size_t i = 0; i < infer->n_index_elems; i++) {
 		const PgQuery__Node *e = infer->index_elems[i];
 
-		if (e->node_case == NODE(INDEX_ELEM) && e->index_elem->name != NULL && e->index_elem->name[0] != '\0')
-			cols[q->n_conflict_cols++] = arena_strdup(an->arena, e->index_elem->name);
+		if (e->node_case == NODE(INDEX_ELEM) && e->index_elem->name != NULL &&
+		    e->index_elem->name[0] != '\0')
+			cols[q->n_conflict_cols++] =
+			    arena_strdup(an->arena, e->index_elem->name);
 		else
 			an_walk(an, top_of(q), &e->base);
 	}
@@ -531,11 +571,14 @@ add_conflict(struct analysis *an, struct sql_query *q, const PgQuery__OnConflict
 }
 
 static struct sql_query *
-an_insert(struct analysis *an, const PgQuery__InsertStmt *s, struct sql_query *parent, enum query_place place)
+an_insert(struct analysis *an, const PgQuery__InsertStmt *s, struct sql_query *parent,
+    enum query_place place)
 {
 	struct sql_query *q = an_level(an, Q_INSERT, parent, place, NULL);
 	const PgQuery__SelectStmt *src =
-	    s->select_stmt != NULL && s->select_stmt->node_case == NODE(SELECT_STMT) ? s->select_stmt->select_stmt : NULL;
+	    s->select_stmt != NULL && s->select_stmt->node_case == NODE(SELECT_STMT)
+		? s->select_stmt->select_stmt
+		: NULL;
 
 	add_ctes(an, q, s->with_clause);
 	q->target = ARENA_NEW(an->arena, struct sql_rel);
@@ -543,8 +586,9 @@ an_insert(struct analysis *an, const PgQuery__InsertStmt *s, struct sql_query *p
 	q->columns = name_list(an, s->n_cols, s->cols, &q->n_columns);
 	if (src == NULL) {
 		q->default_values = true;
-	} else if (src->n_values_lists > 0 && src->with_clause == NULL && src->n_sort_clause == 0 &&
-	    src->limit_count == NULL && src->limit_offset == NULL) {
+	} else if (src->n_values_lists > 0 && src->with_clause == NULL &&
+		   src->n_sort_clause == 0 && src->limit_count == NULL &&
+		   src->limit_offset == NULL) {
 		add_rows(an, q, src);
 		q->values.columns = q->columns;
 		q->values.n_columns = q->n_columns;
@@ -557,7 +601,8 @@ an_insert(struct analysis *an, const PgQuery__InsertStmt *s, struct sql_query *p
 }
 
 static struct sql_query *
-an_update(struct analysis *an, const PgQuery__UpdateStmt *s, struct sql_query *parent, enum query_place place)
+an_update(struct analysis *an, const PgQuery__UpdateStmt *s, struct sql_query *parent,
+    enum query_place place)
 {
 	struct sql_query *q = an_level(an, Q_UPDATE, parent, place, NULL);
 
@@ -571,7 +616,8 @@ an_update(struct analysis *an, const PgQuery__UpdateStmt *s, struct sql_query *p
 }
 
 static struct sql_query *
-an_delete(struct analysis *an, const PgQuery__DeleteStmt *s, struct sql_query *parent, enum query_place place)
+an_delete(struct analysis *an, const PgQuery__DeleteStmt *s, struct sql_query *parent,
+    enum query_place place)
 {
 	struct sql_query *q = an_level(an, Q_DELETE, parent, place, NULL);
 
@@ -605,7 +651,8 @@ merge_when(struct analysis *an, struct sql_query *q, const PgQuery__MergeWhenCla
 
 /* The source LEFT JOIN the target: source rows stay whether they match or not. */
 static struct sql_query *
-an_merge(struct analysis *an, const PgQuery__MergeStmt *s, struct sql_query *parent, enum query_place place)
+an_merge(struct analysis *an, const PgQuery__MergeStmt *s, struct sql_query *parent,
+    enum query_place place)
 {
 	struct sql_query *q = an_level(an, Q_MERGE, parent, place, NULL);
 	struct sql_from *j = ARENA_NEW(an->arena, struct sql_from);
@@ -625,7 +672,8 @@ an_merge(struct analysis *an, const PgQuery__MergeStmt *s, struct sql_query *par
 }
 
 struct sql_query *
-an_query(struct analysis *an, const PgQuery__Node *n, struct sql_query *parent, enum query_place place, struct sql_from *at)
+an_query(struct analysis *an, const PgQuery__Node *n, struct sql_query *parent,
+    enum query_place place, struct sql_from *at)
 {
 	switch (n == NULL ? NODE(_NOT_SET) : n->node_case) {
 	case NODE(SELECT_STMT):

@@ -1,6 +1,6 @@
-/* A small scanner over SQL text for what the parse tree does not tell: where comments with hints stand, how deeply a
- * text nests, and where the inner statement of PREPARE, DECLARE and EXPLAIN begins. Takes strings as
- * standard_conforming_strings has them. */
+/* A small scanner over SQL text for what the parse tree does not tell: where comments
+ * with hints stand, how deeply a text nests, and where the inner statement of PREPARE,
+ * DECLARE and EXPLAIN begins. Takes strings as standard_conforming_strings has them. */
 #include <ctype.h>
 #include <strings.h>
 
@@ -87,12 +87,13 @@ scan_word_token(struct scan *s)
 
 	while (s->p < s->end && word_char((unsigned char)*s->p))
 		s->p++;
-	if (s->p < s->end && *s->p == '\'' && s->p - p == 1 && strchr("eEbBxXnN", *p) != NULL) {
+	if (s->p < s->end && *s->p == '\'' && s->p - p == 1 &&
+	    strchr("eEbBxXnN", *p) != NULL) {
 		s->p = skip_quoted(s->p + 1, s->end, '\'', *p == 'e' || *p == 'E');
 		return TOKEN_STRING;
 	}
-	if (s->end - s->p >= 2 && s->p - p == 1 && (*p == 'u' || *p == 'U') && *s->p == '&' &&
-	    (s->p[1] == '\'' || s->p[1] == '"')) {
+	if (s->end - s->p >= 2 && s->p - p == 1 && (*p == 'u' || *p == 'U') &&
+	    *s->p == '&' && (s->p[1] == '\'' || s->p[1] == '"')) {
 		char quote = s->p[1];
 
 		s->p = skip_quoted(s->p + 2, s->end, quote, false);
@@ -120,7 +121,8 @@ scan_number(struct scan *s)
 static bool
 comment_at(const char *p, const char *end)
 {
-	return end - p >= 2 && ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'));
+	return end - p >= 2 &&
+	       ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'));
 }
 
 static enum token
@@ -147,7 +149,8 @@ scan_token(struct scan *s)
 	}
 	if (word_start(c))
 		return scan_word_token(s);
-	if (isdigit(c) || (c == '.' && s->p + 1 < s->end && isdigit((unsigned char)s->p[1]))) {
+	if (isdigit(c) ||
+	    (c == '.' && s->p + 1 < s->end && isdigit((unsigned char)s->p[1]))) {
 		s->p++;
 		return scan_number(s);
 	}
@@ -204,8 +207,9 @@ scan_word(const struct scan *s, const char *lower)
 	return s->len == strlen(lower) && strncasecmp(s->token, lower, s->len) == 0;
 }
 
-/* What makes the tree deeper without a parenthesis: chains of operators (`a || b || c`), of set operations and of joins. AND
- * and OR, commas and clauses begin a new chain. A level is what stands between two parentheses, or CASE and END. */
+/* What makes the tree deeper without a parenthesis: chains of operators (`a || b || c`),
+ * of set operations and of joins. AND and OR, commas and clauses begin a new chain. A
+ * level is what stands between two parentheses, or CASE and END. */
 struct nesting {
 	char opener;
 	int chain, longest, sums;
@@ -266,11 +270,12 @@ nest_close(struct nest *n, char opener)
 static bool
 nest_word(struct nest *n, const struct scan *s)
 {
-	static const char *const breaks[] = {"and", "or", "where", "having", "from", "on", "select", "values", "set",
-	    "when", "then", "else", NULL};
+	static const char *const breaks[] = {"and", "or", "where", "having", "from", "on",
+	    "select", "values", "set", "when", "then", "else", NULL};
 	static const char *const sums[] = {"join", "union", "intersect", "except", NULL};
-	static const char *const chains[] = {"not", "collate", "is", "at", "like", "ilike", "similar", "between", "in",
-	    "isnull", "notnull", "overlaps", "escape", NULL};
+	static const char *const chains[] = {"not", "collate", "is", "at", "like",
+	    "ilike", "similar", "between", "in", "isnull", "notnull", "overlaps",
+	    "escape", NULL};
 
 	if (scan_word(s, "case"))
 		return nest_open(n, 'c');
@@ -347,7 +352,8 @@ scan_depth(struct slice text)
 
 /* ---- hints ---- */
 
-/* "weir: primary", "weir: replica", "weir: shard=NAME"; several are parted by commas or blanks. */
+/* "weir: primary", "weir: replica", "weir: shard=NAME"; several are parted by commas or
+ * blanks. */
 static void
 hint_words(struct sql_stmts *out, const char *p, const char *end)
 {
@@ -376,7 +382,8 @@ scan_hints(struct slice text, struct sql_stmts *out)
 	struct scan s = {text.ptr, text.ptr + text.len, NULL, 0};
 	enum token t;
 
-	if (memmem(text.ptr, text.len, "eir:", 4) == NULL && memmem(text.ptr, text.len, "EIR:", 4) == NULL)
+	if (memmem(text.ptr, text.len, "eir:", 4) == NULL &&
+	    memmem(text.ptr, text.len, "EIR:", 4) == NULL)
 		return;
 	while ((t = scan_next_comment(&s)) != TOKEN_END) {
 		const char *p = s.token + 2, *end = s.token + s.len;
@@ -399,8 +406,8 @@ scan_trim(struct slice t)
 {
 	while (t.len > 0 && (isspace((unsigned char)t.ptr[0]) || t.ptr[0] == '\0'))
 		t.ptr++, t.len--;
-	while (t.len > 0 &&
-	       (isspace((unsigned char)t.ptr[t.len - 1]) || t.ptr[t.len - 1] == ';' || t.ptr[t.len - 1] == '\0'))
+	while (t.len > 0 && (isspace((unsigned char)t.ptr[t.len - 1]) ||
+				t.ptr[t.len - 1] == ';' || t.ptr[t.len - 1] == '\0'))
 		t.len--;
 	return t;
 }
@@ -426,8 +433,8 @@ scan_behind(struct slice text, const char *keyword)
 static bool
 begins_query(const struct scan *s, enum token t)
 {
-	return (t == TOKEN_PUNCT && *s->token == '(') || scan_word(s, "select") || scan_word(s, "with") ||
-	    scan_word(s, "values") || scan_word(s, "table");
+	return (t == TOKEN_PUNCT && *s->token == '(') || scan_word(s, "select") ||
+	       scan_word(s, "with") || scan_word(s, "values") || scan_word(s, "table");
 }
 
 struct slice
@@ -445,12 +452,15 @@ scan_behind_explain(struct slice text)
 			for (level = 1; level > 0 && t != TOKEN_END;) {
 				t = scan_next(&s);
 				if (t == TOKEN_PUNCT)
-					level += *s.token == '(' ? 1 : *s.token == ')' ? -1 : 0;
+					level += *s.token == '('   ? 1
+						 : *s.token == ')' ? -1
+								   : 0;
 			}
 			scan_next(&s);
 		}
 	} else {
-		while (scan_word(&s, "analyze") || scan_word(&s, "analyse") || scan_word(&s, "verbose"))
+		while (scan_word(&s, "analyze") || scan_word(&s, "analyse") ||
+		       scan_word(&s, "verbose"))
 			scan_next(&s);
 	}
 	return scan_trim((struct slice){s.token, (size_t)(s.end - s.token)});

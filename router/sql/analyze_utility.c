@@ -1,4 +1,5 @@
-/* Statements that mean something to the session: settings, transactions, prepared statements, cursors, notifications. */
+/* Statements that mean something to the session: settings, transactions, prepared
+ * statements, cursors, notifications. */
 #include <ctype.h>
 #include <strings.h>
 
@@ -24,7 +25,8 @@ lower(struct analysis *an, const char *s)
 static const char *
 const_text(struct analysis *an, const PgQuery__Node *n)
 {
-	const PgQuery__AConst *c = n != NULL && n->node_case == NODE(A_CONST) ? n->a_const : NULL;
+	const PgQuery__AConst *c =
+	    n != NULL && n->node_case == NODE(A_CONST) ? n->a_const : NULL;
 
 	if (c == NULL || c->isnull)
 		return NULL;
@@ -48,7 +50,8 @@ plain_name(const char *s)
 	if (!(islower((unsigned char)*s) || *s == '_'))
 		return false;
 	for (; *s != '\0'; s++)
-		if (!islower((unsigned char)*s) && !isdigit((unsigned char)*s) && *s != '_')
+		if (!islower((unsigned char)*s) && !isdigit((unsigned char)*s) &&
+		    *s != '_')
 			return false;
 	return true;
 }
@@ -70,14 +73,16 @@ append_quoted(struct analysis *an, const char *list, const char *item, bool name
 		*p = '"';
 		item = quoted;
 	}
-	return list == NULL ? arena_strdup(an->arena, item) : arena_printf(an->arena, "%s, %s", list, item);
+	return list == NULL ? arena_strdup(an->arena, item)
+			    : arena_printf(an->arena, "%s, %s", list, item);
 }
 
 static bool
 is_name_list(const char *setting)
 {
-	static const char *const lists[] = {"search_path", "temp_tablespaces", "session_preload_libraries",
-	    "local_preload_libraries", "shared_preload_libraries", "unix_socket_directories"};
+	static const char *const lists[] = {"search_path", "temp_tablespaces",
+	    "session_preload_libraries", "local_preload_libraries",
+	    "shared_preload_libraries", "unix_socket_directories"};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		if (strcmp(setting, lists[i]) == 0)
@@ -85,7 +90,8 @@ is_name_list(const char *setting)
 	return false;
 }
 
-/* Several arguments: the value that the server makes of them. What it cannot be made of (an INTERVAL) is given as written. */
+/* Several arguments: the value that the server makes of them. What it cannot be made of
+ * (an INTERVAL) is given as written. */
 static struct slice
 list_value(struct analysis *an, const PgQuery__VariableSetStmt *s)
 {
@@ -103,7 +109,8 @@ list_value(struct analysis *an, const PgQuery__VariableSetStmt *s)
 	return list == NULL ? (struct slice){NULL, 0} : slice_of(list);
 }
 
-/* The arguments as they stand in the text: behind TO, '=' or the words of SET TIME ZONE. */
+/* The arguments as they stand in the text: behind TO, '=' or the words of SET TIME ZONE.
+ */
 static struct slice
 written_value(const struct sql_stmt *st)
 {
@@ -112,7 +119,8 @@ written_value(const struct sql_stmt *st)
 
 	while ((t = scan_next(&s)) != TOKEN_END)
 		if ((t == TOKEN_OP && s.len == 1 && *s.token == '=') ||
-		    (t == TOKEN_WORD && (scan_word(&s, "to") || scan_word(&s, "zone") || scan_word(&s, "snapshot"))))
+		    (t == TOKEN_WORD && (scan_word(&s, "to") || scan_word(&s, "zone") ||
+					    scan_word(&s, "snapshot"))))
 			return scan_trim((struct slice){s.p, (size_t)(s.end - s.p)});
 	return st->text;
 }
@@ -136,11 +144,13 @@ static void
 transaction_modes(struct sql_stmt *st, size_t n, PgQuery__Node *const *opts)
 {
 	for (size_t i = 0; i < n; i++) {
-		const PgQuery__DefElem *d = opts[i]->node_case == NODE(DEF_ELEM) ? opts[i]->def_elem : NULL;
+		const PgQuery__DefElem *d =
+		    opts[i]->node_case == NODE(DEF_ELEM) ? opts[i]->def_elem : NULL;
 		const PgQuery__Node *arg = d == NULL ? NULL : d->arg;
 
-		if (d == NULL || strcmp(d->defname, "transaction_read_only") != 0 || arg == NULL ||
-		    arg->node_case != NODE(A_CONST) || arg->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL)
+		if (d == NULL || strcmp(d->defname, "transaction_read_only") != 0 ||
+		    arg == NULL || arg->node_case != NODE(A_CONST) ||
+		    arg->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL)
 			continue;
 		st->read_only = arg->a_const->ival->ival != 0;
 		st->read_write = !st->read_only;
@@ -163,7 +173,8 @@ set_multi(struct analysis *an, const PgQuery__VariableSetStmt *s)
 		transaction_modes(st, s->n_args, s->args);
 }
 
-/* SET transaction_read_only = on speaks of the current transaction, as SET TRANSACTION does. */
+/* SET transaction_read_only = on speaks of the current transaction, as SET TRANSACTION
+ * does. */
 static void
 set_of_transaction(struct sql_stmt *st)
 {
@@ -183,8 +194,9 @@ set_of_transaction(struct sql_stmt *st)
 static bool
 is_of_transaction(const char *name)
 {
-	return strcmp(name, "transaction_read_only") == 0 || strcmp(name, "transaction_isolation") == 0 ||
-	    strcmp(name, "transaction_deferrable") == 0;
+	return strcmp(name, "transaction_read_only") == 0 ||
+	       strcmp(name, "transaction_isolation") == 0 ||
+	       strcmp(name, "transaction_deferrable") == 0;
 }
 
 static void
@@ -197,10 +209,11 @@ set_stmt(struct analysis *an, const PgQuery__VariableSetStmt *s)
 		return;
 	}
 	st->kind = s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL ? STMT_RESET_ALL
-	    : s->is_local						 ? STMT_SET_LOCAL
-	    : s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
-		s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT ? STMT_RESET
-									 : STMT_SET;
+		   : s->is_local                                         ? STMT_SET_LOCAL
+		   : s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
+			   s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT
+		       ? STMT_RESET
+		       : STMT_SET;
 	if (st->kind == STMT_RESET_ALL)
 		return;
 	st->name = lower(an, s->name);
@@ -225,8 +238,10 @@ transaction_stmt(struct analysis *an, const PgQuery__TransactionStmt *t)
 	    [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_RELEASE] = STMT_RELEASE,
 	    [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_TO] = STMT_ROLLBACK_TO,
 	    [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_PREPARE] = STMT_PREPARE_XACT,
-	    [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT_PREPARED] = STMT_COMMIT_PREPARED,
-	    [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_PREPARED] = STMT_ROLLBACK_PREPARED,
+	    [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT_PREPARED] =
+		STMT_COMMIT_PREPARED,
+	    [PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_ROLLBACK_PREPARED] =
+		STMT_ROLLBACK_PREPARED,
 	};
 	struct sql_stmt *st = an->stmt;
 
@@ -273,7 +288,8 @@ static void
 execute_stmt(struct analysis *an, const PgQuery__ExecuteStmt *e)
 {
 	struct sql_stmt *st = an->stmt;
-	struct sql_value *args = ARENA_NEW_N(an->arena, struct sql_value, e->n_params + 1);
+	struct sql_value *args =
+	    ARENA_NEW_N(an->arena, struct sql_value, e->n_params + 1);
 	struct sql_query *q = an_level(an, Q_UTILITY, NULL, PLACE_ROOT, NULL);
 
 	st->kind = STMT_EXECUTE;
@@ -301,7 +317,8 @@ explain_option_on(const PgQuery__Node *arg)
 		return arg->integer->ival != 0;
 	if (arg->node_case == NODE(BOOLEAN))
 		return arg->boolean->boolval;
-	return s == NULL || (strcasecmp(s, "off") != 0 && strcasecmp(s, "false") != 0 && strcmp(s, "0") != 0);
+	return s == NULL || (strcasecmp(s, "off") != 0 && strcasecmp(s, "false") != 0 &&
+				strcmp(s, "0") != 0);
 }
 
 static void
@@ -336,7 +353,8 @@ copy_stmt(struct analysis *an, const PgQuery__CopyStmt *c)
 	struct sql_stmt *st = an->stmt;
 
 	st->kind = c->is_from ? STMT_COPY_FROM : STMT_COPY_TO;
-	st->copy_stdio = !c->is_program && (c->filename == NULL || c->filename[0] == '\0');
+	st->copy_stdio =
+	    !c->is_program && (c->filename == NULL || c->filename[0] == '\0');
 	if (c->query != NULL) {
 		st->inner = an_inner(an, c->query);
 		adopt_inner(st, true);
@@ -347,13 +365,15 @@ copy_stmt(struct analysis *an, const PgQuery__CopyStmt *c)
 	if (c->relation != NULL)
 		an_add_table(an, st->query, c->relation);
 	if (c->where_clause != NULL)
-		an_walk(an, (struct spot){st->query, PLACE_TOP, NULL}, &c->where_clause->base);
+		an_walk(an, (struct spot){st->query, PLACE_TOP, NULL},
+		    &c->where_clause->base);
 }
 
 /* ---- tables named by LOCK and TRUNCATE ---- */
 
 static void
-named_tables(struct analysis *an, enum stmt_kind kind, size_t n, PgQuery__Node *const *rels)
+named_tables(
+    struct analysis *an, enum stmt_kind kind, size_t n, PgQuery__Node *const *rels)
 {
 	struct sql_stmt *st = an->stmt;
 
@@ -383,16 +403,18 @@ call_stmt(struct analysis *an, const PgQuery__CallStmt *c)
 static void
 discard_stmt(struct sql_stmt *st, const PgQuery__DiscardStmt *d)
 {
-	st->kind = d->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL ? STMT_DISCARD_ALL : STMT_DISCARD;
+	st->kind = d->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL ? STMT_DISCARD_ALL
+								    : STMT_DISCARD;
 	st->if_needed_alone = st->kind == STMT_DISCARD_ALL;
-	st->name = d->target == PG_QUERY__DISCARD_MODE__DISCARD_PLANS ? "plans"
-	    : d->target == PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES  ? "sequences"
-	    : d->target == PG_QUERY__DISCARD_MODE__DISCARD_TEMP	      ? "temp"
-								      : "all";
+	st->name = d->target == PG_QUERY__DISCARD_MODE__DISCARD_PLANS       ? "plans"
+		   : d->target == PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES ? "sequences"
+		   : d->target == PG_QUERY__DISCARD_MODE__DISCARD_TEMP      ? "temp"
+									    : "all";
 }
 
 static void
-named(struct analysis *an, enum stmt_kind with_name, enum stmt_kind without, const char *name)
+named(struct analysis *an, enum stmt_kind with_name, enum stmt_kind without,
+    const char *name)
 {
 	an->stmt->name = an_strdup(an, name);
 	an->stmt->kind = an->stmt->name == NULL ? without : with_name;
@@ -452,10 +474,12 @@ an_utility(struct analysis *an, const PgQuery__Node *n)
 		discard_stmt(st, n->discard_stmt);
 		return true;
 	case NODE(LOCK_STMT):
-		named_tables(an, STMT_LOCK, n->lock_stmt->n_relations, n->lock_stmt->relations);
+		named_tables(
+		    an, STMT_LOCK, n->lock_stmt->n_relations, n->lock_stmt->relations);
 		return true;
 	case NODE(TRUNCATE_STMT):
-		named_tables(an, STMT_TRUNCATE, n->truncate_stmt->n_relations, n->truncate_stmt->relations);
+		named_tables(an, STMT_TRUNCATE, n->truncate_stmt->n_relations,
+		    n->truncate_stmt->relations);
 		return true;
 	case NODE(CALL_STMT):
 		call_stmt(an, n->call_stmt);

@@ -155,6 +155,8 @@ SELECT * FROM events WHERE happened_on >= '2026-02-01' AND happened_on < now();
 SELECT * FROM events WHERE happened_on >= '2027-02-01' AND happened_on < now();
 SELECT * FROM events WHERE happened_on IN ('2026-02-01', '2026-03-01');
 SELECT * FROM events WHERE happened_on IN ('2026-02-01', '2027-03-01');
+SELECT * FROM events WHERE happened_on IN ('2026-02-01', DATE '2026-03-01');
+SELECT * FROM events WHERE happened_on IN ('2026-02-01', TIMESTAMPTZ '2026-03-01 00:00:00+00');
 SELECT * FROM events WHERE happened_on >= '2026-02-01' AND (happened_on < '2026-03-01' OR happened_on < '2026-05-01');
 SELECT * FROM events WHERE happened_on >= NULL;
 SELECT * FROM orders WHERE customer_id BETWEEN 5 AND 5;

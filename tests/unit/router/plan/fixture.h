@@ -42,7 +42,8 @@ table(struct map_builder *b, const char *name, const char *distribution, const c
 {
 	const char *keys[] = {key};
 
-	map_add_table(b, (struct map_loc){0}, NULL, name, distribution, keys, key == NULL ? 0 : 1);
+	map_add_table(
+	    b, (struct map_loc){0}, NULL, name, distribution, keys, key == NULL ? 0 : 1);
 }
 
 static inline void

@@ -1,10 +1,11 @@
-/* Golden plans: tests/plan/NAME.sql holds statements, one each line or several lines up to a semicolon at the end of a line; NAME.golden what
- * the planner says of each. GOLDEN_UPDATE=1 writes them anew: look at what changed before committing it.
- * A line that begins with a backslash is for the next statement only, but \map:
- *   \params 5, abc, NULL     text parameters         \binary 0000000000000005, …   binary ones, in hexadecimal
- *   \oids 20, 25             their declared types    \path app, public             search_path
- *   \temp orders             a temporary table       \noschema                     the catalog is not known
- *   \encoding LATIN1         the client's            \unbound                      Parse without Bind
+/* Golden plans: tests/plan/NAME.sql holds statements, one each line or several lines up
+ * to a semicolon at the end of a line; NAME.golden what the planner says of each.
+ * GOLDEN_UPDATE=1 writes them anew: look at what changed before committing it. A line
+ * that begins with a backslash is for the next statement only, but \map: \params 5, abc,
+ * NULL     text parameters         \binary 0000000000000005, …   binary ones, in
+ * hexadecimal \oids 20, 25             their declared types    \path app, public
+ * search_path \temp orders             a temporary table       \noschema the catalog is
+ * not known \encoding LATIN1         the client's            \unbound Parse without Bind
  *   \map plain | nodefault | shop */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,9 +120,9 @@ directive(struct bench *b, char *line)
 		} else if (strcmp(line, "\\encoding") == 0)
 			snprintf(b->encoding, sizeof b->encoding, "%s", items[i]);
 		else if (strcmp(line, "\\map") == 0)
-			b->map = strcmp(items[i], "plain") == 0	    ? b->plain
-			    : strcmp(items[i], "nodefault") == 0 ? b->nodefault
-								 : b->shop;
+			b->map = strcmp(items[i], "plain") == 0       ? b->plain
+				 : strcmp(items[i], "nodefault") == 0 ? b->nodefault
+								      : b->shop;
 		else
 			fail_msg("unknown directive %s", line);
 	}
@@ -144,9 +145,11 @@ print_plan(struct bench *b, struct shape *s, int i, const struct plan_ctx *ctx)
 		return;
 	}
 	plan_describe(s, i, ctx, &plan, ctx->arena, &text);
-	for (line = strtok_r((char *)text.ptr, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+	for (line = strtok_r((char *)text.ptr, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save)) {
 		if (strncmp(line, "runs on: ", 9) == 0)
-			fprintf(b->out, "  = %s%s\n", line + 9, plan.read_only ? "; replica" : "");
+			fprintf(b->out, "  = %s%s\n", line + 9,
+			    plan.read_only ? "; replica" : "");
 		else if (strncmp(line, "because: ", 9) == 0)
 			fprintf(b->out, "    %s\n", line + 9);
 	}
@@ -159,9 +162,18 @@ statement(struct bench *b, const char *sql)
 	struct sql_consts consts;
 	struct arena arena;
 	struct shape *s;
-	struct plan_ctx ctx = {.map = b->map, .search_path = b->path, .user = "joe", .date_style = "ISO, MDY",
-	    .time_zone = "UTC", .client_encoding = b->encoding, .server_encoding = "UTF8", .consts = &consts,
-	    .n_params = b->n_params, .param_oids = b->oids, .n_oids = b->n_oids, .temp_tables = b->temp_list,
+	struct plan_ctx ctx = {.map = b->map,
+	    .search_path = b->path,
+	    .user = "joe",
+	    .date_style = "ISO, MDY",
+	    .time_zone = "UTC",
+	    .client_encoding = b->encoding,
+	    .server_encoding = "UTF8",
+	    .consts = &consts,
+	    .n_params = b->n_params,
+	    .param_oids = b->oids,
+	    .n_oids = b->n_oids,
+	    .temp_tables = b->temp_list,
 	    .arena = &arena};
 
 	arena_init(&arena);
@@ -182,7 +194,8 @@ run_file(struct bench *b, const char *path)
 	size_t n = 0;
 
 	assert_non_null(text);
-	for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+	for (line = strtok_r(text, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save)) {
 		if (line[0] == '\\') {
 			fprintf(b->out, "%s\n", line);
 			directive(b, line);
@@ -192,7 +205,8 @@ run_file(struct bench *b, const char *path)
 			fprintf(b->out, "\n%s\n", line);
 			continue;
 		}
-		n += (size_t)snprintf(sql + n, sizeof sql - n, "%s%s", n > 0 ? "\n" : "", line);
+		n += (size_t)snprintf(
+		    sql + n, sizeof sql - n, "%s%s", n > 0 ? "\n" : "", line);
 		if (n > 0 && sql[n - 1] == ';') {
 			sql[n - 1] = '\0';
 			statement(b, sql);
@@ -219,7 +233,8 @@ compare(const char *golden, const char *got, size_t len)
 	assert_non_null(f);
 	fwrite(got, 1, len, f);
 	fclose(f);
-	snprintf(command, sizeof command, "diff -u %s %s | head -60; rm -f %s", golden, got_path, got_path);
+	snprintf(command, sizeof command, "diff -u %s %s | head -60; rm -f %s", golden,
+	    got_path, got_path);
 	fflush(stdout);
 	if (system(command) != 0)
 		print_error("%s differs\n", golden);
@@ -258,19 +273,24 @@ is_case(const struct dirent *d)
 {
 	size_t n = strlen(d->d_name);
 
-	return n > 4 && strcmp(d->d_name + n - 4, ".sql") == 0 && strcmp(d->d_name, "schema.sql") != 0;
+	return n > 4 && strcmp(d->d_name + n - 4, ".sql") == 0 &&
+	       strcmp(d->d_name, "schema.sql") != 0;
 }
 
 static void
 test_golden(void **state)
 {
-	struct bench b = {.shop = fixture_map("s1"), .nodefault = fixture_map(NULL), .plain = plain_map(),
-	    .schema = fixture_schema(), .cache = shape_cache_create(1 << 24)};
+	struct bench b = {.shop = fixture_map("s1"),
+	    .nodefault = fixture_map(NULL),
+	    .plain = plain_map(),
+	    .schema = fixture_schema(),
+	    .cache = shape_cache_create(1 << 24)};
 	struct dirent **files;
 	int n, bad = 0;
 
 	(void)state;
-	assert_true(b.shop != NULL && b.nodefault != NULL && b.plain != NULL && b.schema != NULL);
+	assert_true(
+	    b.shop != NULL && b.nodefault != NULL && b.plain != NULL && b.schema != NULL);
 	n = scandir("tests/plan", &files, is_case, alphasort);
 	assert_true(n > 0);
 	for (int i = 0; i < n; i++) {

@@ -1,5 +1,6 @@
-/* The planner's other half: when a compiled program is used again and when not, look-ups, several statements, values from
- * outside (parameters of any bytes), and what a plan costs. */
+/* The planner's other half: when a compiled program is used again and when not, look-ups,
+ * several statements, values from outside (parameters of any bytes), and what a plan
+ * costs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,9 +27,16 @@ setup(void **state)
 	w->schema = fixture_schema();
 	w->cache = shape_cache_create(1 << 20);
 	arena_init(&w->arena);
-	w->ctx = (struct plan_ctx){.map = w->map, .schema = w->schema, .search_path = "public", .user = "joe",
-	    .date_style = "ISO, MDY", .time_zone = "UTC", .client_encoding = "UTF8", .server_encoding = "UTF8",
-	    .consts = &w->consts, .arena = &w->arena};
+	w->ctx = (struct plan_ctx){.map = w->map,
+	    .schema = w->schema,
+	    .search_path = "public",
+	    .user = "joe",
+	    .date_style = "ISO, MDY",
+	    .time_zone = "UTC",
+	    .client_encoding = "UTF8",
+	    .server_encoding = "UTF8",
+	    .consts = &w->consts,
+	    .arena = &w->arena};
 	*state = w;
 	return w->map == NULL || w->schema == NULL;
 }
@@ -65,11 +73,13 @@ plan(struct world *w, const char *sql)
 	if (plan_run(shape(w, sql), 0, &w->ctx, &p, &e) != RC_OK)
 		snprintf(out, sizeof out, "%s", e.sqlstate);
 	else if (p.kind == PLAN_LOOKUP)
-		snprintf(out, sizeof out, "lookup %.*s", (int)p.lookup.key.len, p.lookup.key.ptr);
+		snprintf(out, sizeof out, "lookup %.*s", (int)p.lookup.key.len,
+		    p.lookup.key.ptr);
 	else if (p.kind == PLAN_ALL)
 		snprintf(out, sizeof out, "all");
 	else
-		snprintf(out, sizeof out, "%s %d", p.kind == PLAN_ONE ? "one" : "any", p.shard);
+		snprintf(out, sizeof out, "%s %d", p.kind == PLAN_ONE ? "one" : "any",
+		    p.shard);
 	arena_reset(&w->arena);
 	return out;
 }
@@ -79,17 +89,22 @@ test_same_shape_other_keys(void **state)
 {
 	struct world *w = *state;
 
-	assert_string_equal(plan(w, "SELECT * FROM orders WHERE customer_id = 5"), "one 2");
-	assert_string_equal(plan(w, "SELECT * FROM orders WHERE customer_id = 1"), "one 1");
-	assert_string_equal(plan(w, "SELECT * FROM orders WHERE customer_id = 6"), "one 0");
-	assert_string_equal(plan(w, "SELECT * FROM orders WHERE customer_id = - 5"), "one 1");
+	assert_string_equal(
+	    plan(w, "SELECT * FROM orders WHERE customer_id = 5"), "one 2");
+	assert_string_equal(
+	    plan(w, "SELECT * FROM orders WHERE customer_id = 1"), "one 1");
+	assert_string_equal(
+	    plan(w, "SELECT * FROM orders WHERE customer_id = 6"), "one 0");
+	assert_string_equal(
+	    plan(w, "SELECT * FROM orders WHERE customer_id = - 5"), "one 1");
 }
 
 static void
 test_recompiled_when_something_changes(void **state)
 {
 	struct world *w = *state;
-	static const char *const temp[] = {"orders", NULL}, *const other[] = {"elsewhere", NULL};
+	static const char *const temp[] = {"orders", NULL}, *const other[] = {
+								"elsewhere", NULL};
 	const char *sql = "SELECT * FROM orders WHERE customer_id = 5";
 	struct shard_map *one = plain_map(), *map = w->map;
 
@@ -126,17 +141,21 @@ test_lookup_and_again(void **state)
 
 	assert_string_equal(plan(w, sql), "lookup v9");
 	assert_int_equal(plan_run(shape(w, sql), 0, &w->ctx, &p, &e), RC_OK);
-	assert_int_equal(shard_map_learn(w->map, &w->map->distributions[p.lookup.distribution], p.lookup.key, "s3", 1, &e),
+	assert_int_equal(
+	    shard_map_learn(w->map, &w->map->distributions[p.lookup.distribution],
+		p.lookup.key, "s3", 1, &e),
 	    RC_OK);
 	assert_string_equal(plan(w, sql), "one 2");
-	assert_string_equal(plan(w, "SELECT * FROM visitors WHERE visitor IN ('v9', 'v8')"), "lookup v8");
+	assert_string_equal(
+	    plan(w, "SELECT * FROM visitors WHERE visitor IN ('v9', 'v8')"), "lookup v8");
 }
 
 static void
 test_several_statements(void **state)
 {
 	struct world *w = *state;
-	struct shape *s = shape(w, "SELECT 1; DELETE FROM orders WHERE customer_id = 5; DELETE FROM orders");
+	struct shape *s = shape(
+	    w, "SELECT 1; DELETE FROM orders WHERE customer_id = 5; DELETE FROM orders");
 	struct plan p;
 	struct err e;
 
@@ -171,10 +190,13 @@ static void
 test_hostile_parameters(void **state)
 {
 	static const char *const sqls[] = {"SELECT * FROM orders WHERE customer_id = $1",
-	    "SELECT * FROM orders WHERE customer_id = ANY ($1)", "SELECT * FROM items WHERE id = $1",
-	    "SELECT * FROM amounts WHERE price = $1", "SELECT * FROM stamps WHERE at = $1",
-	    "SELECT * FROM tenants WHERE name = ANY ($1)", "INSERT INTO codes (code) VALUES ($1)"};
-	static const uint32_t oids[] = {0, 20, 23, 25, 1016, 1009, 1700, 2950, 1114, 4294967295U};
+	    "SELECT * FROM orders WHERE customer_id = ANY ($1)",
+	    "SELECT * FROM items WHERE id = $1", "SELECT * FROM amounts WHERE price = $1",
+	    "SELECT * FROM stamps WHERE at = $1",
+	    "SELECT * FROM tenants WHERE name = ANY ($1)",
+	    "INSERT INTO codes (code) VALUES ($1)"};
+	static const uint32_t oids[] = {
+	    0, 20, 23, 25, 1016, 1009, 1700, 2950, 1114, 4294967295U};
 	struct world *w = *state;
 	struct plan_param p;
 	char bytes[64];
@@ -189,20 +211,27 @@ test_hostile_parameters(void **state)
 		p.format = (int16_t)(rand_r(&seed) % 2);
 		p.ptr = bytes + 64 - p.len; /* so that one byte too far is seen */
 		for (int k = 0; k < 64; k++)
-			bytes[k] = (char)(rand_r(&seed) % 3 == 0 ? rand_r(&seed) : "{}\",0123456789NULL\\ "[rand_r(&seed) % 20]);
+			bytes[k] =
+			    (char)(rand_r(&seed) % 3 == 0
+				       ? rand_r(&seed)
+				       : "{}\",0123456789NULL\\ "[rand_r(&seed) % 20]);
 		if (p.format == 1 && p.len >= 20 && i % 2 == 0)
-			memcpy((char *)p.ptr, "\0\0\0\1\0\0\0\0\0\0\0\24\0\0\0\2\0\0\0\1", 20);
+			memcpy((char *)p.ptr, "\0\0\0\1\0\0\0\0\0\0\0\24\0\0\0\2\0\0\0\1",
+			    20);
 		w->ctx.param_oids = &oid;
 		w->ctx.n_oids = 1;
 		plan(w, sqls[(size_t)rand_r(&seed) % (sizeof sqls / sizeof *sqls)]);
 	}
 }
 
-/* A great many alternatives, keys and tables are planned in bounded time: proven or refused. */
+/* A great many alternatives, keys and tables are planned in bounded time: proven or
+ * refused. */
 static char *
 long_sql(const char *before, const char *piece, int n, const char *after)
 {
-	char *sql = malloc(strlen(before) + strlen(piece) * (size_t)n + strlen(after) + 1), *p = stpcpy(sql, before);
+	char *sql =
+		 malloc(strlen(before) + strlen(piece) * (size_t)n + strlen(after) + 1),
+	     *p = stpcpy(sql, before);
 
 	for (int i = 0; i < n; i++)
 		p = stpcpy(p, piece);
@@ -217,15 +246,19 @@ test_large(void **state)
 		const char *before, *piece, *after, *want;
 	} cases[] = {
 	    {"SELECT * FROM orders WHERE customer_id IN (5", ", 5", ")", "one 2"},
-	    {"SELECT * FROM orders WHERE customer_id = 5", " OR customer_id = 5", "", NULL},
-	    {"SELECT * FROM orders WHERE customer_id = 5 AND (id = 1", " OR id = 2", ")", "one 2"},
-	    {"INSERT INTO orders (id, customer_id) VALUES (1, 5)", ", (2, 5)", "", "one 2"},
+	    {"SELECT * FROM orders WHERE customer_id = 5", " OR customer_id = 5", "",
+		NULL},
+	    {"SELECT * FROM orders WHERE customer_id = 5 AND (id = 1", " OR id = 2", ")",
+		"one 2"},
+	    {"INSERT INTO orders (id, customer_id) VALUES (1, 5)", ", (2, 5)", "",
+		"one 2"},
 	    {"SELECT * FROM orders WHERE customer_id = 5", " AND id = 5", "", "one 2"},
 	};
 	struct world *w = *state;
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		char *sql = long_sql(cases[i].before, cases[i].piece, 3000, cases[i].after);
+		char *sql =
+		    long_sql(cases[i].before, cases[i].piece, 3000, cases[i].after);
 		const char *got = plan(w, sql);
 
 		if (cases[i].want != NULL)
@@ -286,8 +319,9 @@ test_describe(void **state)
 
 	assert_int_equal(plan_run(s, 0, &w->ctx, &p, &e), RC_OK);
 	plan_describe(s, 0, &w->ctx, &p, &w->arena, &text);
-	assert_true(slice_eq_str(text, "statement: select\nruns on: shard s3\nserver: primary or replica\n"
-				       "because: orders: customer_id IN (5, 7)\n"));
+	assert_true(slice_eq_str(text,
+	    "statement: select\nruns on: shard s3\nserver: primary or replica\n"
+	    "because: orders: customer_id IN (5, 7)\n"));
 }
 
 int

@@ -1,4 +1,5 @@
-/* What a text is to the session: kinds, names, values, inner texts, hints, flags; and that no text brings the analysis down. */
+/* What a text is to the session: kinds, names, values, inner texts, hints, flags; and
+ * that no text brings the analysis down. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,8 @@
 static char *
 flag_words(const struct sql_stmt *s, char *out, size_t size)
 {
-	static const char *const pins[] = {"temp", "listen", "hold", "advisory", "load", "set_config", "user"};
+	static const char *const pins[] = {
+	    "temp", "listen", "hold", "advisory", "load", "set_config", "user"};
 	size_t n = strlen(out);
 
 #define WORD(cond, word) \
@@ -47,20 +49,27 @@ summary(const char *sql)
 	for (int i = 0; i < st->n; i++) {
 		const struct sql_stmt *s = &st->v[i];
 
-		n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", i > 0 ? " ; " : "", stmt_kind_name(s->kind));
+		n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", i > 0 ? " ; " : "",
+		    stmt_kind_name(s->kind));
 		if (s->name != NULL)
-			n += (size_t)snprintf(out + n, sizeof out - n, " name=%s", s->name);
+			n += (size_t)snprintf(
+			    out + n, sizeof out - n, " name=%s", s->name);
 		if (s->value.ptr != NULL)
-			n += (size_t)snprintf(out + n, sizeof out - n, " value=%.*s", (int)s->value.len, s->value.ptr);
+			n += (size_t)snprintf(out + n, sizeof out - n, " value=%.*s",
+			    (int)s->value.len, s->value.ptr);
 		if (s->body.ptr != NULL)
-			n += (size_t)snprintf(out + n, sizeof out - n, " body=%.*s", (int)s->body.len, s->body.ptr);
+			n += (size_t)snprintf(out + n, sizeof out - n, " body=%.*s",
+			    (int)s->body.len, s->body.ptr);
 		if (s->inner != NULL)
-			n += (size_t)snprintf(out + n, sizeof out - n, " inner=%s", stmt_kind_name(s->inner->kind));
+			n += (size_t)snprintf(out + n, sizeof out - n, " inner=%s",
+			    stmt_kind_name(s->inner->kind));
 		for (int k = 0; k < s->n_sets; k++)
-			n += (size_t)snprintf(out + n, sizeof out - n, " set(%s,%.*s)", s->sets[k].name,
-			    (int)s->sets[k].value.len, s->sets[k].value.ptr);
+			n += (size_t)snprintf(out + n, sizeof out - n, " set(%s,%.*s)",
+			    s->sets[k].name, (int)s->sets[k].value.len,
+			    s->sets[k].value.ptr);
 		for (int k = 0; k < s->n_args; k++)
-			n += (size_t)snprintf(out + n, sizeof out - n, " arg=%.*s", (int)s->args[k].text.len,
+			n += (size_t)snprintf(out + n, sizeof out - n, " arg=%.*s",
+			    (int)s->args[k].text.len,
 			    s->args[k].text.ptr == NULL ? "" : s->args[k].text.ptr);
 		flag_words(s, out, sizeof out);
 		n = strlen(out);
@@ -110,8 +119,10 @@ static const struct {
     {"ROLLBACK PREPARED 'x'", "rollback prepared name=x alone"},
     {"SET TRANSACTION READ ONLY", "set transaction read-only"},
     {"SET TRANSACTION SNAPSHOT 'x'", "set transaction"},
-    {"SET transaction_read_only = on", "set transaction name=transaction_read_only value=on read-only"},
-    {"SET transaction_read_only TO 'off'", "set transaction name=transaction_read_only value=off read-write"},
+    {"SET transaction_read_only = on",
+	"set transaction name=transaction_read_only value=on read-only"},
+    {"SET transaction_read_only TO 'off'",
+	"set transaction name=transaction_read_only value=off read-write"},
     /* settings */
     {"SET x = on", "set name=x value=on"},
     {"SET SESSION x TO 'a''b'", "set name=x value=a'b"},
@@ -121,17 +132,20 @@ static const struct {
     {"SET x TO DEFAULT", "reset name=x default"},
     {"SET LOCAL x TO DEFAULT", "set local name=x default"},
     {"SET \"DateStyle\" TO ISO, DMY", "set name=datestyle value=iso, dmy"},
-    {"SET search_path TO \"A b\", public, \"$user\"", "set name=search_path value=\"A b\", public, \"$user\""},
+    {"SET search_path TO \"A b\", public, \"$user\"",
+	"set name=search_path value=\"A b\", public, \"$user\""},
     {"SET search_path = 'x, y', z", "set name=search_path value=\"x, y\", z"},
     {"SET search_path = app", "set name=search_path value=app"},
     {"SET TIME ZONE 'UTC'", "set name=timezone value=UTC"},
     {"SET TIME ZONE LOCAL", "reset name=timezone default"},
     {"SET TIME ZONE -7", "set name=timezone value=-7"},
-    {"SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", "set name=timezone value=INTERVAL '-08:00' HOUR TO MINUTE"},
+    {"SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE",
+	"set name=timezone value=INTERVAL '-08:00' HOUR TO MINUTE"},
     {"SET NAMES 'LATIN1'", "set name=client_encoding value=LATIN1"},
     {"SET NAMES", "reset name=client_encoding default"},
     {"SET SCHEMA 'app'", "set name=search_path value=app"},
-    {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "set name=transaction_mode value=READ ONLY read-only"},
+    {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+	"set name=transaction_mode value=READ ONLY read-only"},
     {"SET ROLE joe", "set name=role value=joe"},
     {"SET ROLE NONE", "set name=role value=none"},
     {"SET SESSION AUTHORIZATION 'joe'", "set name=session_authorization value=joe"},
@@ -155,7 +169,8 @@ static const struct {
     {"SELECT set_config('a.b', $1, false)", "select pin=set_config"},
     {"SELECT set_config('a.b', 'x' || 'y', false)", "select pin=set_config"},
     {"SELECT set_config('a.b', 'x', false) FROM t", "select pin=set_config"},
-    {"SELECT 1 FROM t WHERE set_config('a.b', 'x', false) = 'x'", "select pin=set_config"},
+    {"SELECT 1 FROM t WHERE set_config('a.b', 'x', false) = 'x'",
+	"select pin=set_config"},
     {"SELECT (SELECT set_config('a.b', 'x', false))", "select pin=set_config"},
     {"SELECT pg_advisory_lock(1)", "select pin=advisory"},
     {"SELECT * FROM t WHERE pg_try_advisory_lock(id)", "select pin=advisory"},
@@ -165,14 +180,18 @@ static const struct {
     {"PREPARE p AS SELECT $1", "prepare name=p body=SELECT $1 inner=select"},
     {"PREPARE p(int, numeric(10,2)) AS INSERT INTO t VALUES ($1) ;",
 	"prepare name=p body=INSERT INTO t VALUES ($1) inner=insert"},
-    {"PREPARE p /* AS x */ AS SELECT 'AS'", "prepare name=p body=SELECT 'AS' inner=select"},
+    {"PREPARE p /* AS x */ AS SELECT 'AS'",
+	"prepare name=p body=SELECT 'AS' inner=select"},
     {"EXECUTE p(1, 'a', -2.5)", "execute name=p arg=1 arg=a arg=-2.5"},
     {"EXECUTE p", "execute name=p"},
     {"DEALLOCATE p", "deallocate name=p"},
     {"DEALLOCATE PREPARE ALL", "deallocate all"},
-    {"DECLARE c CURSOR FOR SELECT * FROM t", "declare name=c body=SELECT * FROM t inner=select"},
-    {"DECLARE c CURSOR WITH HOLD FOR SELECT 1", "declare name=c body=SELECT 1 inner=select pin=hold"},
-    {"DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1", "declare name=c body=SELECT 1 inner=select"},
+    {"DECLARE c CURSOR FOR SELECT * FROM t",
+	"declare name=c body=SELECT * FROM t inner=select"},
+    {"DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+	"declare name=c body=SELECT 1 inner=select pin=hold"},
+    {"DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1",
+	"declare name=c body=SELECT 1 inner=select"},
     {"FETCH 10 FROM c", "fetch name=c"},
     {"MOVE c", "fetch name=c"},
     {"CLOSE c", "close name=c"},
@@ -186,7 +205,8 @@ static const struct {
     {"EXPLAIN ANALYZE VERBOSE UPDATE t SET a = 1",
 	"explain body=UPDATE t SET a = 1 inner=update analyze"},
     {"EXPLAIN (ANALYZE off, FORMAT json) SELECT 1", "explain body=SELECT 1 inner=select"},
-    {"EXPLAIN (ANALYZE, BUFFERS) (SELECT 1)", "explain body=(SELECT 1) inner=select analyze"},
+    {"EXPLAIN (ANALYZE, BUFFERS) (SELECT 1)",
+	"explain body=(SELECT 1) inner=select analyze"},
     {"EXPLAIN (SELECT 1)", "explain body=(SELECT 1) inner=select"},
     {"EXPLAIN EXECUTE p(1)", "explain body=EXECUTE p(1) inner=execute"},
     /* others */
@@ -247,7 +267,8 @@ test_summaries(void **state)
 		const char *got = summary(cases[i].sql);
 
 		if (strcmp(got, cases[i].want) != 0) {
-			print_error("%s\n  want: %s\n  got:  %s\n", cases[i].sql, cases[i].want, got);
+			print_error("%s\n  want: %s\n  got:  %s\n", cases[i].sql,
+			    cases[i].want, got);
 			bad++;
 		}
 	}
@@ -268,9 +289,11 @@ constant(const char *sql, const char *raw, enum const_class class)
 static void
 test_constants(void **state)
 {
-	const char *sql = "SELECT 7 FROM t WHERE a = - 5 AND b = 'x' AND c = -(6) AND d = 9.5 AND e = - - 8";
-	struct sql_const v[] = {constant(sql, "5 AND", CONST_INT4), constant(sql, "'x'", CONST_STRING),
-	    constant(sql, "6)", CONST_INT4), constant(sql, "8", CONST_INT4)};
+	const char *sql = "SELECT 7 FROM t WHERE a = - 5 AND b = 'x' AND c = -(6) AND d "
+			  "= 9.5 AND e = - - 8";
+	struct sql_const v[] = {constant(sql, "5 AND", CONST_INT4),
+	    constant(sql, "'x'", CONST_STRING), constant(sql, "6)", CONST_INT4),
+	    constant(sql, "8", CONST_INT4)};
 	struct sql_stmts *st;
 	struct sql_cond **c;
 
@@ -295,8 +318,9 @@ test_constants(void **state)
 static void
 test_casts(void **state)
 {
-	struct sql_stmts *st = sql_analyze(SLICE_LIT("SELECT 5::int8, '5'::bigint, 5.7::int, DATE '2026-01-01', "
-						     "'x'::varchar(2), a::text, 9999999999, '{1}'::int[], -(5::int8)"),
+	struct sql_stmts *st = sql_analyze(
+	    SLICE_LIT("SELECT 5::int8, '5'::bigint, 5.7::int, DATE '2026-01-01', "
+		      "'x'::varchar(2), a::text, 9999999999, '{1}'::int[], -(5::int8)"),
 	    NULL, 0);
 	const struct sql_target *t = st->v[0].query->targets;
 
@@ -319,7 +343,9 @@ test_casts(void **state)
 static char *
 repeat(const char *before, const char *s, int n, const char *middle, const char *t)
 {
-	char *out = malloc(strlen(before) + (strlen(s) + strlen(t)) * (size_t)n + strlen(middle) + 1), *p = out;
+	char *out = malloc(strlen(before) + (strlen(s) + strlen(t)) * (size_t)n +
+			   strlen(middle) + 1),
+	     *p = out;
 
 	assert_non_null(out);
 	p = stpcpy(p, before);
@@ -336,21 +362,27 @@ test_depth(void **state)
 {
 	static const struct {
 		const char *before, *s, *middle, *t;
-	} texts[] = {{"SELECT ", "(", "1", ")"}, {"SELECT ", "1+", "1", ""}, {"SELECT ", "1*", "1", ""},
-	    {"SELECT ", "NOT ", "true", ""}, {"SELECT ", "(SELECT ", "1", ")"}, {"", "SELECT 1 UNION ALL ", "SELECT 1", ""},
-	    {"SELECT ", "ARRAY[", "1", "]"}, {"SELECT ", "", "1", "::int"}, {"SELECT 1 FROM a ", "JOIN b ON true ", "", ""},
+	} texts[] = {{"SELECT ", "(", "1", ")"}, {"SELECT ", "1+", "1", ""},
+	    {"SELECT ", "1*", "1", ""}, {"SELECT ", "NOT ", "true", ""},
+	    {"SELECT ", "(SELECT ", "1", ")"},
+	    {"", "SELECT 1 UNION ALL ", "SELECT 1", ""}, {"SELECT ", "ARRAY[", "1", "]"},
+	    {"SELECT ", "", "1", "::int"},
+	    {"SELECT 1 FROM a ", "JOIN b ON true ", "", ""},
 	    {"SELECT ", "CASE WHEN true THEN ", "1", " END"}, {"SELECT ", "- ", "a", ""},
-	    {"SELECT * FROM ", "(SELECT * FROM ", "t", ") x"}, {"SELECT ", "f(", "1", ")"}};
+	    {"SELECT * FROM ", "(SELECT * FROM ", "t", ") x"},
+	    {"SELECT ", "f(", "1", ")"}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		for (int n = 10; n <= 100000; n *= 10) {
-			char *sql = repeat(texts[i].before, texts[i].s, n, texts[i].middle, texts[i].t);
+			char *sql = repeat(
+			    texts[i].before, texts[i].s, n, texts[i].middle, texts[i].t);
 			struct sql_stmts *st = sql_analyze(slice_of(sql), NULL, 0);
 
 			assert_int_equal(st->n, 1);
 			if (n <= 100 && st->v[0].kind != STMT_SELECT)
-				fail_msg("refused: %s × %d: %s", texts[i].s, n, st->err.msg);
+				fail_msg(
+				    "refused: %s × %d: %s", texts[i].s, n, st->err.msg);
 			if (n >= 1000)
 				assert_string_equal(st->err.sqlstate, "54001");
 			sql_stmts_free(st);
@@ -364,13 +396,15 @@ test_long(void **state)
 {
 	static const struct {
 		const char *before, *s, *middle;
-	} texts[] = {{"SELECT 1 FROM t WHERE a = 1", " OR a = 1", ""}, {"SELECT 1 FROM t WHERE a IN (1", ", 2", ")"},
-	    {"INSERT INTO t VALUES (1, 'x')", ", (2, 'y')", ""}, {"SELECT 1", ", a + 1", ""},
-	    {"SELECT CASE", " WHEN a = 1 THEN 2", " END"}};
+	} texts[] = {{"SELECT 1 FROM t WHERE a = 1", " OR a = 1", ""},
+	    {"SELECT 1 FROM t WHERE a IN (1", ", 2", ")"},
+	    {"INSERT INTO t VALUES (1, 'x')", ", (2, 'y')", ""},
+	    {"SELECT 1", ", a + 1", ""}, {"SELECT CASE", " WHEN a = 1 THEN 2", " END"}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-		char *sql = repeat(texts[i].before, texts[i].s, 5000, texts[i].middle, "");
+		char *sql =
+		    repeat(texts[i].before, texts[i].s, 5000, texts[i].middle, "");
 		struct sql_stmts *st = sql_analyze(slice_of(sql), NULL, 0);
 
 		assert_int_equal(st->n, 1);
