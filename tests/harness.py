@@ -68,6 +68,11 @@ tables = (
   { name = "notes"; distribution = "tenant"; key = "tenant"; },
   { name = "countries"; reference = true; } );
 """
+# The scripts' functions, which a database of several shards must know.
+WIRE_FUNCTIONS = """
+functions = ( { name = "say"; reference = true; }, { name = "boom"; reference = true; },
+  { name = "two_steps"; reference = true; } );
+"""
 
 
 def psql_file(fleet, server, database, path):
@@ -127,7 +132,7 @@ def standard_databases(fleet):
         database_block(fleet, "shop", "shop", settings="pool_size = 10;", map_text=SHOP_MAP),
         database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 8;"),
         database_block(fleet, "wire_session", "wire", ["s1"], False, session + " pool_size = 8;"),
-        database_block(fleet, "wire_sharded", "wire", None, False, "pool_size = 8;"),
+        database_block(fleet, "wire_sharded", "wire", None, False, "pool_size = 8;", WIRE_FUNCTIONS),
         database_block(fleet, "drivers", "drivers", ["s1"], False, "pool_size = 4;"),
         database_block(fleet, "drivers_session", "drivers", ["s1"], False, session + " pool_size = 20;"),
     ]
@@ -142,6 +147,7 @@ host all trust_user 127.0.0.1/32 trust
 host all md5_user 127.0.0.1/32 md5
 host all plain_user 127.0.0.1/32 password
 host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
 """
 
 
@@ -188,15 +194,17 @@ service_user = "weir";
 metrics = { port = %d; };
 server_login_retry = "200ms";
 %s
+%s
 databases = (
 %s
 );
 """ % (self.port, tls, tls, tls, self.workers, self.event_loop, self.auth, tls, tls,
-       self.metrics_port, self.extra, ",\n".join(self.databases)))
+       self.metrics_port, "" if "shutdown_timeout" in self.extra else 'shutdown_timeout = "8s";', self.extra, ",\n".join(self.databases)))
 
     def environment(self):
         env = dict(os.environ)
-        options = "log_path=%s:abort_on_error=0:exitcode=99" % self.sanitizer
+        # freed memory is kept aside for a while, but not so much that the tests of memory cannot see
+        options = "log_path=%s:abort_on_error=0:exitcode=99:quarantine_size_mb=8" % self.sanitizer
         env["ASAN_OPTIONS"] = options + ":detect_leaks=1:" + env.get("ASAN_OPTIONS", "")
         env["UBSAN_OPTIONS"] = options + ":print_stacktrace=1"
         env["TSAN_OPTIONS"] = options + ":" + env.get("TSAN_OPTIONS", "")

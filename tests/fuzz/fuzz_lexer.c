@@ -53,7 +53,7 @@ check_consts(struct slice text, const struct sql_consts *k)
 		at = k->v[i].raw.ptr + k->v[i].raw.len;
 		must_hold(at <= text.ptr + text.len);
 		must_hold(sql_const_decode(&a, &k->v[i], &value, &err) == RC_OK ||
-			  k->v[i].class == CONST_BITS);
+		    k->v[i].class == CONST_BITS);
 	}
 	arena_reset(&a);
 }

@@ -10,10 +10,9 @@ import wire
 pytestmark = pytest.mark.skipif(harness.DIRECT, reason="WEIR_DIRECT: without Weir")
 
 
-def backends(fleet, database="wire"):
-    sql = ("select count(*) from pg_stat_activity where datname = '%s' and backend_type = 'client backend' "
-           "and pid <> pg_backend_pid()" % database)
-    return int(fleet.psql(fleet.d["shards"][0]["primary"], sql, database))
+def backends(fleet):
+    sql = "select count(*) from pg_stat_activity where datname = 'postgres' and usename in ('app', 'app2')"
+    return int(fleet.psql(fleet.d["shards"][0]["primary"], sql, "postgres"))
 
 
 def run_threads(n, work):
@@ -35,8 +34,8 @@ def run_threads(n, work):
 
 @pytest.fixture
 def small(own_weir, fleet):
-    """A pool of three connections on two workers."""
-    return own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 3;")])
+    """A pool of three connections on two workers, to a database that no other test uses."""
+    return own_weir(databases=[harness.database_block(fleet, "wire", "postgres", ["s1"], False, "pool_size = 3;")])
 
 
 def test_prepared_statements_do_not_cross(small):
@@ -56,13 +55,13 @@ def test_prepared_statements_do_not_cross(small):
 def test_settings_do_not_cross(small):
     def work(n):
         with small.connect("wire", options=[("application_name", "client %d" % n)]) as w:
-            w.simple("set work_mem = '%dkB'" % (1000 + n))
+            w.simple("set work_mem = '%dkB'" % (2000 + n))
             for i in range(40):
                 if i % 10 == 3:
                     w.simple("begin; set local statement_timeout = '%dms'; commit" % (5000 + n))
                 got = w.simple("select current_setting('application_name'), current_setting('work_mem'), "
                                "current_setting('statement_timeout')")
-                assert got == [("client %d" % n, "%dkB" % (1000 + n), "0")], got
+                assert got == [("client %d" % n, "%dkB" % (2000 + n), "0")], got
 
     run_threads(30, work)
 
@@ -95,19 +94,30 @@ def test_budget_is_never_exceeded(small, fleet):
 def test_waiters_are_served_and_time_out(own_weir, fleet):
     w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
                                                    'pool_size = 1; query_wait_timeout = "1s";')])
-    holder, waiter = w.connect("wire"), None
-    holder.simple("begin")
-    holder.simple("select 1")    # BEGIN alone takes no server
-    waiter = w.connect("wire")
-    start = time.time()
-    with pytest.raises(wire.ServerError) as e:
-        waiter.simple("select 1", timeout=10)
-    assert e.value.sqlstate == "53300" and 0.5 < time.time() - start < 5
-    waiter = w.connect("wire")
-    waiter.send(wire.query("select 2"))
-    time.sleep(0.2)
-    holder.simple("commit")
-    assert waiter._rows(5) == [("2",)]
+    with w.connect("wire") as holder, w.connect("wire") as waiter:
+        holder.simple("begin")
+        start = time.time()
+        with pytest.raises(wire.ServerError) as e:
+            waiter.simple("select 1", timeout=10)
+        assert e.value.sqlstate == "53300" and 0.5 < time.time() - start < 5
+    with w.connect("wire") as holder, w.connect("wire") as waiter:
+        holder.simple("begin")
+        waiter.send(wire.query("select 2"))
+        time.sleep(0.2)
+        holder.simple("commit")
+        assert waiter._rows(5) == [("2",)]
+
+
+def test_login_while_the_pool_is_busy(own_weir, fleet):
+    """A client like those before it gets in at once; only its first statement has to wait."""
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
+                                                   'pool_size = 1; query_wait_timeout = "3s";')])
+    with w.connect("wire") as holder:
+        holder.simple("begin")
+        with w.connect("wire") as late:
+            late.send(wire.query("select 'served'"))
+            holder.simple("commit")
+            assert late._rows(5) == [("served",)]
 
 
 def test_release_only_at_the_end_of_the_transaction(small):

@@ -33,7 +33,8 @@ A script is a text file, one step a line. Sends are gathered and leave together 
   @ nostatus               ParameterStatus is left out
   @ loose                  of errors and notices only severity and SQLSTATE count
   @ repeat N               the sends are repeated N times, all at once, then N answers are read up to ReadyForQuery
-  @ ddl                    changes tables: not for a database that is spread over shards
+  @ ddl                    changes tables
+  @ oneshard               not for a database of several shards, where Weir refuses it (0A000)
 
 $user, $password and $database stand for those of the login, $large for some 200 kB of letters. A server's own facts are
 normalised: process ids, keys, SCRAM data, OIDs of tables and user types, file, line and routine of an error.

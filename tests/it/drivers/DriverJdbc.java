@@ -180,7 +180,11 @@ public class DriverJdbc {
             transactions(c);
             copy(c);
             timeout(c);
-            ExecutorService pool = Executors.newFixedThreadPool(8);
+            ExecutorService pool = Executors.newFixedThreadPool(8, run -> {
+                Thread t = new Thread(run);
+                t.setDaemon(true);      // a failure ends the program
+                return t;
+            });
             List<Future<Void>> all = new ArrayList<>();
             for (int n = 0; n < 8; n++) {
                 final int mine = n;

@@ -520,10 +520,11 @@ test_bulk_output(void **state)
 	for (int i = 0; got < SIZE; i++) {
 		assert_true(i < 100000);
 		while (sent < SIZE && io_queued(&e->io) < 300000) {
-			size_t n = (size_t)rand() % (i % 3 == 0      ? 100
-							: i % 3 == 1 ? 9000
-								     : 200000) +
-				   1;
+			size_t n = (size_t)rand() %
+				(i % 3 == 0          ? 100
+					: i % 3 == 1 ? 9000
+						     : 200000) +
+			    1;
 
 			if (n > SIZE - sent)
 				n = SIZE - sent;
@@ -543,8 +544,8 @@ test_bulk_output(void **state)
 		}
 		run_ms(1);
 		for (ssize_t n; got < SIZE &&
-				(n = recv(e->fd, in + got,
-				     SIZE - got < 300000 ? SIZE - got : 300000, 0)) > 0;)
+		     (n = recv(e->fd, in + got, SIZE - got < 300000 ? SIZE - got : 300000,
+			  0)) > 0;)
 			got += (size_t)n;
 	}
 	assert_memory_equal(out, in, SIZE);

@@ -11,7 +11,7 @@
 
 #include "base/loop_impl.h"
 
-#define N 5000
+#define N        5000
 #define START_US (123456789ull * 1000 + 321)
 
 struct probe {

@@ -77,8 +77,8 @@ send_auth(int32_t code, const char *rest, size_t n)
 	return step();
 }
 
-#define SASL_BOTH "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0"
-#define SASL_PLAIN "SCRAM-SHA-256\0"
+#define SASL_BOTH       "SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0"
+#define SASL_PLAIN      "SCRAM-SHA-256\0"
 #define AUTH(code, lit) send_auth(code, lit, sizeof(lit) - 1)
 
 static enum rc

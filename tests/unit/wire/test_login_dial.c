@@ -81,16 +81,16 @@ group_setup(void **state)
 	    "ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n"
 	    "ssl_ca_file = 'ca.crt'\nlog_connections = on\n");
 	assert_true(test_pg_start(&pg));
-	assert_true(
-	    test_pg_sql(&pg, "CREATE ROLE trustuser LOGIN; CREATE ROLE certuser LOGIN;"
-			     "SET password_encryption = 'md5'; CREATE ROLE md5user LOGIN "
-			     "PASSWORD 'secret';"
-			     "SET password_encryption = 'scram-sha-256';"
-			     "CREATE ROLE clearuser LOGIN PASSWORD 'secret'; CREATE ROLE "
-			     "scramuser LOGIN PASSWORD "
-			     "'pencil'; CREATE ROLE ssluser LOGIN PASSWORD 'I\302\255X'; "
-			     "CREATE ROLE plainuser LOGIN "
-			     "PASSWORD 'pencil'"));
+	assert_true(test_pg_sql(&pg,
+	    "CREATE ROLE trustuser LOGIN; CREATE ROLE certuser LOGIN;"
+	    "SET password_encryption = 'md5'; CREATE ROLE md5user LOGIN "
+	    "PASSWORD 'secret';"
+	    "SET password_encryption = 'scram-sha-256';"
+	    "CREATE ROLE clearuser LOGIN PASSWORD 'secret'; CREATE ROLE "
+	    "scramuser LOGIN PASSWORD "
+	    "'pencil'; CREATE ROLE ssluser LOGIN PASSWORD 'I\302\255X'; "
+	    "CREATE ROLE plainuser LOGIN "
+	    "PASSWORD 'pencil'"));
 	return 0;
 }
 
@@ -573,7 +573,7 @@ clear_text_behind_the_yes(void **state)
 		script_start(&s);
 		assert_int_equal(dial_as("joe", "secret"), RC_ERR);
 		assert_true(strcmp(err.sqlstate, "08P01") == 0 ||
-			    strcmp(err.sqlstate, "08001") == 0);
+		    strcmp(err.sqlstate, "08001") == 0);
 		script_end(&s);
 	}
 	FAILS("N", 8, false, 1, "08001");

@@ -17,7 +17,7 @@ static const struct slice binding = {"0123456789abcdef0123456789abcdef", 32};
 
 #define CLIENT_NONCE "rOprNGfwEbeRWgbNEkqO"
 #define SERVER_NONCE "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
-#define NONCES CLIENT_NONCE SERVER_NONCE
+#define NONCES       CLIENT_NONCE SERVER_NONCE
 
 static struct slice
 text(const struct msgbuf *b)

@@ -61,7 +61,7 @@ parse_pairs(uint32_t version, ...)
 	return rc;
 }
 
-#define PAIRS(...) parse_pairs(PROTO_3_0, __VA_ARGS__, (char *)NULL)
+#define PAIRS(...)       parse_pairs(PROTO_3_0, __VA_ARGS__, (char *)NULL)
 #define IS(slice_, text) assert_true(slice_eq_str((slice_), (text)))
 
 static void

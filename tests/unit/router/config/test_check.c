@@ -30,8 +30,8 @@ static const char *
 as_postgres(void)
 {
 	return geteuid() == 0
-		   ? "setpriv --reuid=postgres --regid=postgres --clear-groups "
-		   : "";
+	    ? "setpriv --reuid=postgres --regid=postgres --clear-groups "
+	    : "";
 }
 
 static void
@@ -194,10 +194,12 @@ maps(void **state)
 
 		sql(db, "CREATE TABLE customers (id int PRIMARY KEY, email text UNIQUE)");
 		sql(db, "CREATE TABLE countries (code text PRIMARY KEY)");
-		sql(db, "CREATE COLLATION nd (provider = icu, locale = 'und', "
-			"deterministic = false)");
-		sql(db, "CREATE TABLE notes (tenant text COLLATE nd, n int, PRIMARY KEY "
-			"(tenant, n))");
+		sql(db,
+		    "CREATE COLLATION nd (provider = icu, locale = 'und', "
+		    "deterministic = false)");
+		sql(db,
+		    "CREATE TABLE notes (tenant text COLLATE nd, n int, PRIMARY KEY "
+		    "(tenant, n))");
 	}
 	sql("s1", "CREATE TABLE orders (id bigint, customer_id text)");
 	sql("s2", "CREATE TABLE orders (id bigint, customer bigint)");
@@ -258,8 +260,9 @@ secrets(void **state)
 	(void)state;
 	if (!have_server)
 		skip();
-	sql("s1", "CREATE ROLE app LOGIN PASSWORD '" SCRAM(
-		      "AAAAAAAAAAAAAAAAAAAAAA==", REST) "'");
+	sql("s1",
+	    "CREATE ROLE app LOGIN PASSWORD '" SCRAM(
+		"AAAAAAAAAAAAAAAAAAAAAA==", REST) "'");
 	put_users(SCRAM("AAAAAAAAAAAAAAAAAAAAAA==", REST));
 	check(conf);
 	assert_int_equal(report.n, 0);

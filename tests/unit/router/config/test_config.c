@@ -543,7 +543,7 @@ the_table(void **state)
 		assert_int_equal(setting_find(&config_settings, slice_of(s->name)), i);
 		assert_true(s->scopes & SCOPE_GLOBAL);
 		assert_true(strlen(s->doc) > 10 &&
-			    strchr(".)", s->doc[strlen(s->doc) - 1]) != NULL);
+		    strchr(".)", s->doc[strlen(s->doc) - 1]) != NULL);
 		assert_true((s->kind == SETTING_ENUM) == (s->choices != NULL));
 	}
 	for (int i = 0; i < config_settings.n_aliases; i++) {

@@ -332,7 +332,7 @@ measured(void **state)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	ns = ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
-	     2000000;
+	    2000000;
 	print_message("%.0f ns a look-up\n", ns);
 	assert_int_equal(found, 2000000);
 	assert_true(ns < 1000);

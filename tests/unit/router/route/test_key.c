@@ -229,7 +229,7 @@ texts(void **state)
 }
 
 #define BIN(t, oid, bytes) param_as(t, oid, 1, bytes, sizeof bytes - 1, &utc)
-#define TXT(t, oid, text) param_as(t, oid, 0, text, strlen(text), &utc)
+#define TXT(t, oid, text)  param_as(t, oid, 0, text, strlen(text), &utc)
 
 static void
 binary(void **state)

@@ -267,8 +267,7 @@ numerics(void **state)
 		check_mutants(KEY_NUMERIC, buf, &env);
 	}
 	assert_true(check(KEY_NUMERIC, "NaN", &env) && check(KEY_NUMERIC, "-inf", &env) &&
-		    check(KEY_NUMERIC, "1e1000", &env) &&
-		    check(KEY_NUMERIC, "1e-1000", &env));
+	    check(KEY_NUMERIC, "1e1000", &env) && check(KEY_NUMERIC, "1e-1000", &env));
 }
 
 static void
@@ -565,20 +564,24 @@ order(void **state)
 		enum key_type type;
 		const char *v[14];
 	} sets[] = {
-	    {KEY_INT8, {"-9223372036854775808", "-1", "0", "1", "5000000000",
-			   "9223372036854775807"}},
+	    {KEY_INT8,
+		{"-9223372036854775808", "-1", "0", "1", "5000000000",
+		    "9223372036854775807"}},
 	    {KEY_NUMERIC,
 		{"-Infinity", "-100", "-10.5", "-10.05", "-0.001", "0", "0.0001", "0.001",
 		    "9", "10", "10.05", "10.5", "NaN", "Infinity"}},
 	    {KEY_TEXT, {"", "A", "Z", "a", "a ", "aa", "b", "é", "ÿ", "日", "𝄞", "~"}},
-	    {KEY_UUID, {"00000000-0000-0000-0000-000000000001",
-			   "7fffffff-0000-0000-0000-000000000000",
-			   "80000000-0000-0000-0000-000000000000",
-			   "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
-	    {KEY_DATE, {"-infinity", "4714-11-24 BC", "0001-01-01 BC", "1999-12-31",
-			   "2000-01-01", "infinity"}},
-	    {KEY_TIMESTAMP, {"-infinity", "0001-01-01 BC", "1999-12-31 23:59:59.999999",
-				"2000-01-01", "infinity"}},
+	    {KEY_UUID,
+		{"00000000-0000-0000-0000-000000000001",
+		    "7fffffff-0000-0000-0000-000000000000",
+		    "80000000-0000-0000-0000-000000000000",
+		    "ffffffff-ffff-ffff-ffff-ffffffffffff"}},
+	    {KEY_DATE,
+		{"-infinity", "4714-11-24 BC", "0001-01-01 BC", "1999-12-31",
+		    "2000-01-01", "infinity"}},
+	    {KEY_TIMESTAMP,
+		{"-infinity", "0001-01-01 BC", "1999-12-31 23:59:59.999999", "2000-01-01",
+		    "infinity"}},
 	};
 	struct key_env env;
 

@@ -646,8 +646,9 @@ csv(void **state)
 	struct slice s;
 
 	(void)state;
-	write_file("t.csv", "\xEF\xBB\xBFplain,s1\r\n\"quoted, "
-			    "\"\"one\"\"\",s2\n\n\"two\nlines\",\"s3\"\n,s1\nlast,s3");
+	write_file("t.csv",
+	    "\xEF\xBB\xBFplain,s1\r\n\"quoted, "
+	    "\"\"one\"\"\",s2\n\n\"two\nlines\",\"s3\"\n,s1\nlast,s3");
 	m = good(CSV_MAP);
 	assert_int_equal(route(m, 0, "plain"), 0);
 	assert_int_equal(route(m, 0, "quoted, \"one\""), 1);
@@ -656,11 +657,12 @@ csv(void **state)
 	assert_int_equal(route(m, 0, "last"), 2);
 	assert_int_equal(route(m, 0, "other"), SHARD_NONE);
 	s = shard_map_print(m, 2, &arena);
-	assert_string_equal(s.ptr, "shards: s1 (default) s2 s3\n"
-				   "distribution t: directory (text), 5 entries\n"
-				   "  plain -> s1\n"
-				   "  quoted, \"one\" -> s2\n"
-				   "  ...\n");
+	assert_string_equal(s.ptr,
+	    "shards: s1 (default) s2 s3\n"
+	    "distribution t: directory (text), 5 entries\n"
+	    "  plain -> s1\n"
+	    "  quoted, \"one\" -> s2\n"
+	    "  ...\n");
 	shard_map_destroy(m);
 }
 
@@ -670,12 +672,13 @@ csv_mistakes(void **state)
 	(void)state;
 	write_file(
 	    "t.csv", "a,s1\nb\nc,s1,x\n\"d\"e,s1\n\"two\nlines\",s9\na,s2\n\"open,s1\n");
-	bad(CSV_MAP, "2: 1 field in this record; \"key,shard\" is needed\n"
-		     "3: 3 fields in this record; \"key,shard\" is needed\n"
-		     "4: text behind a closing quote\n"
-		     "5: unknown shard \"s9\"; did you mean \"s1\"?\n"
-		     "8: the quote is not closed\n"
-		     "7: distribution \"t\": this key stands twice, first at line 1\n");
+	bad(CSV_MAP,
+	    "2: 1 field in this record; \"key,shard\" is needed\n"
+	    "3: 3 fields in this record; \"key,shard\" is needed\n"
+	    "4: text behind a closing quote\n"
+	    "5: unknown shard \"s9\"; did you mean \"s1\"?\n"
+	    "8: the quote is not closed\n"
+	    "7: distribution \"t\": this key stands twice, first at line 1\n");
 	bad("distributions = ( { name = \"t\"; kind = \"directory\"; type = \"text\"; "
 	    "entries_file = \"/tmp\"; } );\n",
 	    "1: /tmp is not a file\n");

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 /* The analysis is not what is tested here: a double that remembers what it was given. */
-#define sql_analyze fake_analyze
+#define sql_analyze    fake_analyze
 #define sql_stmts_free fake_free
 #include "router/sql/shape.c"
 #include "tests/unit/router/sql/pin_check.h"
@@ -389,28 +389,34 @@ static const struct rule {
     {'S', "@Q"},
     {'S', "@Q; @S"},
     {'S', "INSERT INTO t (a, b) VALUES (@E, @E), (@E, @E) RETURNING @L"},
-    {'S', "INSERT INTO t AS x @Q ON CONFLICT (a) WHERE @E DO UPDATE SET a = @E, b = @E "
-	  "WHERE @E RETURNING @L"},
+    {'S',
+	"INSERT INTO t AS x @Q ON CONFLICT (a) WHERE @E DO UPDATE SET a = @E, b = @E "
+	"WHERE @E RETURNING @L"},
     {'S',
 	"INSERT INTO set VALUES (@E) ON CONFLICT (a) DO UPDATE SET a = @E RETURNING @L"},
-    {'S', "UPDATE t AS x SET a = @E, (b, c) = (@E, @E), c[@E] = @E FROM @F WHERE @E "
-	  "RETURNING @L"},
+    {'S',
+	"UPDATE t AS x SET a = @E, (b, c) = (@E, @E), c[@E] = @E FROM @F WHERE @E "
+	"RETURNING @L"},
     {'S', "UPDATE set SET set = @E RETURNING set, @E"},
     {'S', "DELETE FROM t USING @F WHERE @E RETURNING @L"},
-    {'S', "WITH x AS (@S), set AS MATERIALIZED (@S), update (a) AS NOT MATERIALIZED (@S) "
-	  "@S"},
-    {'S', "MERGE INTO t USING @F ON @E WHEN MATCHED AND @E THEN UPDATE SET a = @E WHEN "
-	  "NOT MATCHED THEN "
-	  "INSERT (a) VALUES (@E)"},
+    {'S',
+	"WITH x AS (@S), set AS MATERIALIZED (@S), update (a) AS NOT MATERIALIZED (@S) "
+	"@S"},
+    {'S',
+	"MERGE INTO t USING @F ON @E WHEN MATCHED AND @E THEN UPDATE SET a = @E WHEN "
+	"NOT MATCHED THEN "
+	"INSERT (a) VALUES (@E)"},
     {'S', "SET a = 'x'"},
     {'Q', "SELECT @L FROM @F"},
     {'Q', "SELECT @L FROM @F WHERE @E"},
     {'Q', "SELECT DISTINCT @L FROM @F WHERE @E ORDER BY @L LIMIT @E OFFSET @E"},
     {'Q', "SELECT DISTINCT ON (@L) @L FROM @F OFFSET @E ROWS FETCH FIRST 5 ROWS ONLY"},
-    {'Q', "SELECT @L FROM @F WHERE @E GROUP BY @L HAVING @E ORDER BY @L DESC NULLS LAST "
-	  "LIMIT @E FOR UPDATE"},
-    {'Q', "SELECT @L FROM @F WINDOW w AS (PARTITION BY @L ORDER BY @E), v AS (ORDER BY "
-	  "@E) ORDER BY @E"},
+    {'Q',
+	"SELECT @L FROM @F WHERE @E GROUP BY @L HAVING @E ORDER BY @L DESC NULLS LAST "
+	"LIMIT @E FOR UPDATE"},
+    {'Q',
+	"SELECT @L FROM @F WINDOW w AS (PARTITION BY @L ORDER BY @E), v AS (ORDER BY "
+	"@E) ORDER BY @E"},
     {'Q', "SELECT @L GROUP BY GROUPING SETS ((@E), (@L), ROLLUP (@E, @E))"},
     {'Q', "SELECT @L WHERE @E"},
     {'Q', "SELECT @L"},
@@ -421,9 +427,10 @@ static const struct rule {
 	"SELECT @L FROM @F WHERE @E EXCEPT SELECT @L FROM @F INTERSECT VALUES (@E, @E)"},
     {'Q', "VALUES (@E, @E), (@E, @E)"},
     {'Q', "TABLE t ORDER BY @E LIMIT @E"},
-    {'Q', "WITH RECURSIVE x AS (@Q UNION ALL @Q) SEARCH DEPTH FIRST BY a SET s CYCLE a "
-	  "SET b TO 1 DEFAULT 2 "
-	  "USING p SELECT @L FROM x WHERE @E"},
+    {'Q',
+	"WITH RECURSIVE x AS (@Q UNION ALL @Q) SEARCH DEPTH FIRST BY a SET s CYCLE a "
+	"SET b TO 1 DEFAULT 2 "
+	"USING p SELECT @L FROM x WHERE @E"},
     {'L', "@E"},
     {'L', "@E, @L"},
     {'L', "@E AS limit, @L"},
