@@ -25,7 +25,8 @@ void *arena_dup(struct arena *, const void *ptr, size_t len);
 /* Zero-terminated copies. */
 char *arena_strdup(struct arena *, const char *);
 char *arena_strndup(struct arena *, const char *, size_t len);
-char *arena_printf(struct arena *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *arena_printf(struct arena *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #define ARENA_NEW(a, type)      ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_NEW_N(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (n)))

@@ -19,8 +19,8 @@ struct err {
 #define WARN_UNUSED __attribute__((warn_unused_result))
 
 /* Fills *e (hint and position emptied) and returns RC_ERR, so `return err_set(...)` reads well. */
-enum rc err_set(struct err *e, const char *sqlstate, enum blast blast, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+enum rc err_set(struct err *e, const char *sqlstate, enum blast blast, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
 #ifdef __clang_analyzer__ /* which does not see across files that it always fails */
 #define err_set(...) (err_set(__VA_ARGS__), RC_ERR)
 #endif

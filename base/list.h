@@ -10,11 +10,11 @@ struct list {
 };
 
 #define LIST_ENTRY(node, type, member) \
-	((type *)(void *)((char *)(node) - offsetof(type, member)))
+	((type *)(void *)((char *)(node)-offsetof(type, member)))
 #define LIST_FOREACH(it, head) \
 	for (struct list *it = (head)->next; it != (head); it = it->next)
 /* Safe against removal of `it` (but of nothing else). */
-#define LIST_FOREACH_SAFE(it, head)                                            \
+#define LIST_FOREACH_SAFE(it, head)                                               \
 	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
 	     it = it##_next, it##_next = it->next)
 

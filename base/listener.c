@@ -44,8 +44,8 @@ static bool
 is_lasting(int error)
 {
 	return error == EMFILE || error == ENFILE || error == ENOMEM ||
-	       error == ENOBUFS || error == EBADF || error == EINVAL ||
-	       error == ENOTSOCK || error == EOPNOTSUPP;
+	    error == ENOBUFS || error == EBADF || error == EINVAL || error == ENOTSOCK ||
+	    error == EOPNOTSUPP;
 }
 
 static void
@@ -118,7 +118,7 @@ listener_destroy(struct listener *l)
 void
 loop_listeners_reap(struct loop *loop, bool all)
 {
-	LIST_FOREACH_SAFE (n, &loop->dead_listeners) {
+	LIST_FOREACH_SAFE(n, &loop->dead_listeners) {
 		struct listener *l = LIST_ENTRY(n, struct listener, dead);
 
 		if (!all && l->watch.armed)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 8192
-#define END_ROOM 16 /* for the mark of a cut value, its quote, "}" and the line feed */
+#define END_ROOM       16 /* for the mark of a cut value, its quote, "}" and the line feed */
 
 static _Atomic int format = LOG_LOGFMT;
 static _Atomic int least = LOG_INFO;
@@ -105,12 +105,12 @@ static size_t
 utf8_char(const unsigned char *s, uint32_t *code)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80    ? 1
-		   : s[0] >= 0xf5 ? 0
-		   : s[0] >= 0xf0 ? 4
-		   : s[0] >= 0xe0 ? 3
-		   : s[0] >= 0xc2 ? 2
-				  : 0;
+	size_t n = s[0] < 0x80 ? 1
+	    : s[0] >= 0xf5     ? 0
+	    : s[0] >= 0xf0     ? 4
+	    : s[0] >= 0xe0     ? 3
+	    : s[0] >= 0xc2     ? 2
+			       : 0;
 
 	if (n == 0)
 		return 0;

@@ -185,7 +185,7 @@ static bool
 is_quiet(const struct loop *loop)
 {
 	return list_empty(&loop->deferred) && list_empty(&loop->dirty) &&
-	       list_empty(&loop->finishing);
+	    list_empty(&loop->finishing);
 }
 
 static int64_t
@@ -560,7 +560,7 @@ loop_io_hung_up(struct io *io)
 	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
 		loop_io_ended(io, error);
 	else if ((x == NULL || x->held == NULL) &&
-		 recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+	    recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 		loop_io_ended(io, 0);
 }
 

@@ -116,7 +116,8 @@ void io_detach(struct io *);
 struct listener;
 /* `accepted` gets a non-blocking, close-on-exec descriptor. When no descriptors are left (EMFILE, ENFILE, ENOMEM) it
  * is logged once, and accepting goes on after a pause. */
-struct listener *listener_create(struct loop *, int fd, void (*accepted)(void *arg, int fd), void *arg);
+struct listener *listener_create(
+    struct loop *, int fd, void (*accepted)(void *arg, int fd), void *arg);
 void listener_pause(struct listener *, bool paused);
 /* Does not close the descriptor. */
 void listener_destroy(struct listener *);

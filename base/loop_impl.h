@@ -56,7 +56,7 @@ struct watch {
 /* Hierarchical timer wheel. Source: Varghese and Lauck, "Hashed and hierarchical timing
  * wheels", scheme 7. */
 #define WHEEL_LEVELS 5
-#define WHEEL_SLOTS 64
+#define WHEEL_SLOTS  64
 
 struct wheel {
 	uint64_t tick;               /* milliseconds; all timers up to it have fired */
@@ -131,7 +131,7 @@ static inline bool
 loop_io_wants_read(const struct io *io)
 {
 	return (io->flags & (IO_READING | IO_ENDED | IO_CLOSING | IO_DETACHING)) ==
-	       IO_READING;
+	    IO_READING;
 }
 
 /* Puts the io among those that are looked at the end of the turn. */

@@ -28,12 +28,12 @@
 
 #define SQ_ENTRIES 512
 #define CQ_ENTRIES 4096
-#define RING_BUFS 512
-#define RING_STEP 64 /* the ring grows by so many when it runs short */
+#define RING_BUFS  512
+#define RING_STEP  64 /* the ring grows by so many when it runs short */
 #define SLOT_BYTES 4096
-#define SLOT_CAP ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
-#define MSGS 64
-#define FEW 4 /* completions a turn */
+#define SLOT_CAP   ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
+#define MSGS       64
+#define FEW        4 /* completions a turn */
 
 _Static_assert(
     SLOT_BYTES <= RECV_ROOM_MIN, "the bytes of a slot are copied in one piece");
@@ -81,7 +81,7 @@ static uint64_t
 user_data(const struct io *io, unsigned tag)
 {
 	return (uint64_t)(uintptr_t)io | tag |
-	       (uint64_t)io->generation << GENERATION_SHIFT;
+	    (uint64_t)io->generation << GENERATION_SHIFT;
 }
 
 /* ---- submission ---- */
@@ -91,8 +91,9 @@ static void
 enable(struct uring_loop *u)
 {
 	/* liburing 2.3 declares io_uring_enable_rings() and does not export it. */
-	if (!u->enabled && syscall(__NR_io_uring_register, u->ring.ring_fd,
-			       IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
+	if (!u->enabled &&
+	    syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
+		NULL, 0) < 0)
 		abort();
 	u->enabled = true;
 }
@@ -287,7 +288,7 @@ deliver_held(struct io *io)
 	struct io_extra *x = io->loop_data;
 
 	while (x != NULL && x->held != NULL &&
-	       (loop_io_wants_read(io) || (io->flags & IO_DETACHING))) {
+	    (loop_io_wants_read(io) || (io->flags & IO_DETACHING))) {
 		struct io_out *o = x->held;
 
 		io->ops->received(io, o->buf, o->off, o->len);
@@ -329,7 +330,7 @@ rx_bytes(struct io *io, unsigned id, uint32_t len)
 	if (io->flags & (IO_CLOSING | IO_ENDED)) {
 		/* nobody wants them */
 	} else if (hold || (io->flags2 & PINS) >= IO_RECV_PIN_MAX * PIN_ONE ||
-		   is_short_of_slots(io->loop)) {
+	    is_short_of_slots(io->loop)) {
 		rx_copied(io, b, len, hold);
 	} else {
 		io->loop->bytes_received += len;
@@ -532,7 +533,7 @@ completed(struct loop *loop, const struct io_uring_cqe *cqe)
 {
 	uint64_t data = cqe->user_data;
 	void *p = (void *)(uintptr_t)(data & (((uint64_t)1 << GENERATION_SHIFT) - 1) &
-				      ~(uint64_t)TAG_MASK);
+	    ~(uint64_t)TAG_MASK);
 	struct io *io = p;
 	unsigned tag = data & TAG_MASK;
 

@@ -107,10 +107,10 @@ loop_uring_probe(struct err *e)
 	if ((params.features & FEATURES) != FEATURES)
 		missing = "features (of Linux 5.17)";
 	else if (loop_uring_register(&ring, (struct io_uring_buf_ring *)(void *)page, 2) <
-		 0)
+	    0)
 		missing = "ring of provided buffers (Linux 5.19)";
 	else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) <
-		 0)
+	    0)
 		missing = "socket pair";
 	else
 		missing = probe_ops(

@@ -80,13 +80,13 @@ histogram_quantile(const struct histogram *h, double q)
 			double width = (double)(histogram_upper_us(i) - lower_us(i));
 
 			return (double)lower_us(i) +
-			       width * (rank - below) / (double)n[i];
+			    width * (rank - below) / (double)n[i];
 		}
 		below += (double)n[i];
 	}
 	if (last == HISTOGRAM_BUCKETS - 1)
 		return (double)lower_us(last);
 	return (double)lower_us(last) +
-	       (double)(histogram_upper_us(last) - lower_us(last)) * (rank - below) /
-		   (double)n[last];
+	    (double)(histogram_upper_us(last) - lower_us(last)) * (rank - below) /
+	    (double)n[last];
 }

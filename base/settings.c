@@ -109,7 +109,7 @@ trim(struct slice t)
 	while (t.len > 0 && strchr(" \t\r\n", t.ptr[0]) != NULL && t.ptr[0] != '\0')
 		t.ptr++, t.len--;
 	while (t.len > 0 && strchr(" \t\r\n", t.ptr[t.len - 1]) != NULL &&
-	       t.ptr[t.len - 1] != '\0')
+	    t.ptr[t.len - 1] != '\0')
 		t.len--;
 	return t;
 }

@@ -60,8 +60,8 @@ suggest_consider(struct suggest *s, const char *candidate)
 	if (a_len > WORD_MAX || b_len > WORD_MAX)
 		return;
 	d = strcasecmp(s->word, candidate) == 0
-		? 0
-		: edit_distance(s->word, a_len, candidate, b_len);
+	    ? 0
+	    : edit_distance(s->word, a_len, candidate, b_len);
 	if (d < s->distance) {
 		s->distance = d;
 		s->best = candidate;

@@ -4,9 +4,9 @@
  * slot is empty; it is cleared when it is looked at. */
 #include "base/loop_impl.h"
 
-#define SLOT_BITS 6
-#define SLOT_MASK (WHEEL_SLOTS - 1)
-#define SPAN_MAX (((uint64_t)1 << (SLOT_BITS * WHEEL_LEVELS)) - 1)
+#define SLOT_BITS    6
+#define SLOT_MASK    (WHEEL_SLOTS - 1)
+#define SPAN_MAX     (((uint64_t)1 << (SLOT_BITS * WHEEL_LEVELS)) - 1)
 #define DELAY_MAX_MS ((uint64_t)1 << 40)
 
 void
@@ -150,9 +150,8 @@ level_next(struct wheel *w, unsigned level)
 	unsigned first = base & SLOT_MASK;
 
 	while (w->used[level] != 0) {
-		uint64_t from_first =
-		    w->used[level] >> first | w->used[level]
-						  << ((WHEEL_SLOTS - first) & SLOT_MASK);
+		uint64_t from_first = w->used[level] >> first |
+		    w->used[level] << ((WHEEL_SLOTS - first) & SLOT_MASK);
 		unsigned d = (unsigned)__builtin_ctzll(from_first);
 		unsigned slot = (first + d) & SLOT_MASK;
 

@@ -54,8 +54,9 @@ struct explain {
 	const struct db_conf *db;
 	struct schema *schema;
 	char schema_note[1000]; /* where the schema is from, or why it is not known */
-	char *server_encoding, *date_style, *time_zone, *search_path; /* NULL: the default */
-	char *text;                                                   /* SQL of standard input */
+	char *server_encoding, *date_style, *time_zone,
+	    *search_path; /* NULL: the default */
+	char *text;       /* SQL of standard input */
 	struct shape_cache *cache;
 	struct arena arena;
 	json_t *json; /* the array of statements; NULL without --json */
@@ -74,8 +75,8 @@ add_param(struct args *a, const char *value)
 	a->params = realloc(a->params, (size_t)(a->n_params + 1) * sizeof *a->params);
 	if (a->params == NULL)
 		abort();
-	a->params[a->n_params++] =
-	    (struct plan_param){.ptr = value, .len = value == NULL ? -1 : (int32_t)strlen(value)};
+	a->params[a->n_params++] = (struct plan_param){
+	    .ptr = value, .len = value == NULL ? -1 : (int32_t)strlen(value)};
 	return true;
 }
 
@@ -114,9 +115,11 @@ static bool
 read_args(int argc, char **argv, struct args *a)
 {
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-	    {"database", required_argument, NULL, 'd'}, {"schema", required_argument, NULL, 's'},
+	    {"database", required_argument, NULL, 'd'},
+	    {"schema", required_argument, NULL, 's'},
 	    {"param", required_argument, NULL, 'p'}, {"null", no_argument, NULL, 'n'},
-	    {"user", required_argument, NULL, 'u'}, {"search-path", required_argument, NULL, 'P'},
+	    {"user", required_argument, NULL, 'u'},
+	    {"search-path", required_argument, NULL, 'P'},
 	    {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	int c;
 
@@ -178,7 +181,9 @@ load_config(struct explain *x)
 	x->db = config_database(x->config, slice_of(x->args.database));
 	if (x->db != NULL)
 		return true;
-	fprintf(stderr, "weir explain: no database \"%s\" in %s; there are:", x->args.database, x->args.config);
+	fprintf(stderr,
+	    "weir explain: no database \"%s\" in %s; there are:", x->args.database,
+	    x->args.config);
 	for (int i = 0; i < x->config->n_databases; i++)
 		fprintf(stderr, " %s", x->config->databases[i].name);
 	fputc('\n', stderr);
@@ -208,7 +213,8 @@ schema_of_file(struct explain *x)
 		fprintf(stderr, "weir explain: %s: %s\n", x->args.schema, e.msg);
 		return false;
 	}
-	snprintf(x->schema_note, sizeof x->schema_note, "of the file %.900s", x->args.schema);
+	snprintf(
+	    x->schema_note, sizeof x->schema_note, "of the file %.900s", x->args.schema);
 	return true;
 }
 
@@ -224,7 +230,9 @@ static char *
 server_search_path(PGconn *conn)
 {
 	PGresult *r = PQexec(conn, "SHOW search_path");
-	char *path = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1 ? strdup(PQgetvalue(r, 0, 0)) : NULL;
+	char *path = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1
+	    ? strdup(PQgetvalue(r, 0, 0))
+	    : NULL;
 
 	PQclear(r);
 	return path;
@@ -296,8 +304,10 @@ print_refusal(struct explain *x, const char *kind, const struct err *e)
 	json_set(o, "refused", json_true());
 	json_set(o, "sqlstate", json_string(e->sqlstate));
 	json_set(o, "message", json_text(e->msg, strlen(e->msg)));
-	json_set(o, "hint", e->hint[0] == '\0' ? json_null() : json_text(e->hint, strlen(e->hint)));
-	json_set(o, "position", e->position > 0 ? json_integer(e->position) : json_null());
+	json_set(o, "hint",
+	    e->hint[0] == '\0' ? json_null() : json_text(e->hint, strlen(e->hint)));
+	json_set(
+	    o, "position", e->position > 0 ? json_integer(e->position) : json_null());
 	if (json_array_append_new(x->json, o) != 0)
 		abort();
 }
@@ -309,16 +319,18 @@ json_shards(const struct explain *x, const struct plan *p)
 
 	for (int i = 0; i < x->db->n_shards; i++) {
 		bool in = p->kind == PLAN_ALL ? (p->shards[i / 64] >> (i % 64) & 1) != 0
-		                              : p->kind != PLAN_LOOKUP && i == p->shard;
+					      : p->kind != PLAN_LOOKUP && i == p->shard;
 
-		if (in && json_array_append_new(a, json_string(x->db->shards[i].name)) != 0)
+		if (in &&
+		    json_array_append_new(a, json_string(x->db->shards[i].name)) != 0)
 			abort();
 	}
 	return a;
 }
 
 static void
-print_plan(struct explain *x, const char *kind, const struct plan *p, struct slice text, const char *note)
+print_plan(struct explain *x, const char *kind, const struct plan *p, struct slice text,
+    const char *note)
 {
 	static const char *const kinds[] = {"one", "any", "all", "lookup"};
 	json_t *o;
@@ -353,7 +365,8 @@ static void
 explain_one(struct explain *x, struct shape *shape, int i, struct plan_ctx *ctx)
 {
 	static const struct plan_param none[1];
-	const char *kind = shape->stmts == NULL ? "unreadable" : stmt_kind_name(shape->stmts->v[i].kind);
+	const char *kind =
+	    shape->stmts == NULL ? "unreadable" : stmt_kind_name(shape->stmts->v[i].kind);
 	const char *note = NULL;
 	struct plan plan;
 	struct slice text;
@@ -362,8 +375,10 @@ explain_one(struct explain *x, struct shape *shape, int i, struct plan_ctx *ctx)
 
 	ctx->params = x->args.n_params > 0 ? x->args.params : none;
 	rc = plan_run(shape, i, ctx, &plan, &e);
-	if (rc != RC_OK && x->args.n_params == 0 && strcmp(e.sqlstate, NO_PARAMETER) == 0) {
-		note = "this is the plan of its Parse; its parameters decide where it runs, and --param gives them";
+	if (rc != RC_OK && x->args.n_params == 0 &&
+	    strcmp(e.sqlstate, NO_PARAMETER) == 0) {
+		note =
+		    "this is the plan of its Parse; its parameters decide where it runs, and --param gives them";
 		ctx->params = NULL;
 		rc = plan_run(shape, i, ctx, &plan, &e);
 	}
@@ -378,13 +393,15 @@ explain_one(struct explain *x, struct shape *shape, int i, struct plan_ctx *ctx)
 static void
 explain_text(struct explain *x, struct slice sql)
 {
-	static const struct sql_env env = {.encoding = ENC_UTF8, .standard_strings = true};
+	static const struct sql_env env = {
+	    .encoding = ENC_UTF8, .standard_strings = true};
 	struct sql_consts consts;
 	struct shape *shape = shape_get(x->cache, sql, &env, &consts);
 	struct plan_ctx ctx = {
 	    .map = x->db->map,
 	    .schema = x->schema,
-	    .search_path = or_default(x->args.search_path, or_default(x->search_path, "\"$user\", public")),
+	    .search_path = or_default(
+		x->args.search_path, or_default(x->search_path, "\"$user\", public")),
 	    .user = or_default(x->args.user, or_default(x->db->user, "")),
 	    .date_style = or_default(x->date_style, "ISO, MDY"),
 	    .time_zone = or_default(x->time_zone, "UTC"),

@@ -250,7 +250,7 @@ static bool
 is_local(const struct login_target *t)
 {
 	return t->hostaddr == NULL && t->host != NULL &&
-	       (t->host[0] == '/' || t->host[0] == '@');
+	    (t->host[0] == '/' || t->host[0] == '@');
 }
 
 static enum rc
@@ -478,11 +478,10 @@ try_login(struct dial *d, const struct login_ask *ask, bool tls, bool must, bool
 		bool early = l.bytes < 4096 && l.n_params == 0;
 
 		*old = early && asked > PROTO_3_0 && !l.negotiated &&
-		       (strcmp(e->sqlstate, "0A000") == 0 ||
-			   strcmp(e->sqlstate, "08P01") == 0);
+		    (strcmp(e->sqlstate, "0A000") == 0 ||
+			strcmp(e->sqlstate, "08P01") == 0);
 		/* "no pg_hba.conf entry … no encryption" */
-		d->again_other_tls =
-		    early && strcmp(e->sqlstate, "28000") == 0 &&
+		d->again_other_tls = early && strcmp(e->sqlstate, "28000") == 0 &&
 		    (tls ? d->ssl != NULL && !must : d->target->sslmode == SSLMODE_ALLOW);
 		d->final = true;
 	}
@@ -596,9 +595,9 @@ look_up(const struct login_target *t, struct login_address *list, int *n, struct
 		list[(*n)++].len = a->ai_addrlen;
 	}
 	freeaddrinfo(found);
-	return *n > 0 ? RC_OK
-		      : err_set(e, "08001", BLAST_SESSION,
-			    "host \"%.100s\" has no address", host);
+	return *n > 0
+	    ? RC_OK
+	    : err_set(e, "08001", BLAST_SESSION, "host \"%.100s\" has no address", host);
 }
 
 static void

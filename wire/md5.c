@@ -12,9 +12,8 @@ hex_of_two(
 	unsigned n = 0;
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	bool ok = c != NULL && EVP_DigestInit_ex(c, EVP_md5(), NULL) == 1 &&
-		  EVP_DigestUpdate(c, a, a_len) == 1 &&
-		  EVP_DigestUpdate(c, b, b_len) == 1 &&
-		  EVP_DigestFinal_ex(c, sum, &n) == 1 && n * 2 == MD5_HEX;
+	    EVP_DigestUpdate(c, a, a_len) == 1 && EVP_DigestUpdate(c, b, b_len) == 1 &&
+	    EVP_DigestFinal_ex(c, sum, &n) == 1 && n * 2 == MD5_HEX;
 
 	EVP_MD_CTX_free(c);
 	if (!ok)

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-#define MD5_HEX 32
+#define MD5_HEX  32
 #define MD5_TEXT 35 /* with "md5" before it */
 #define MD5_SALT 4
 

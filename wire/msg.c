@@ -287,7 +287,7 @@ read_int32(struct msgread *r)
 	if (s.len != 4)
 		return 0;
 	return (int32_t)((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-			 (uint32_t)p[2] << 8 | p[3]);
+	    (uint32_t)p[2] << 8 | p[3]);
 }
 
 struct slice

@@ -36,17 +36,20 @@ void msg_byte(struct msgbuf *, unsigned char);
 void msg_int16(struct msgbuf *, int16_t);
 void msg_int32(struct msgbuf *, int32_t);
 void msg_bytes(struct msgbuf *, const void *, size_t);
-void msg_str(struct msgbuf *, const char *);         /* with its zero */
-void msg_slice_str(struct msgbuf *, struct slice);   /* the same; the slice must hold no zero */
-void msg_end(struct msgbuf *);                       /* fills the length in */
+void msg_str(struct msgbuf *, const char *); /* with its zero */
+void msg_slice_str(
+    struct msgbuf *, struct slice); /* the same; the slice must hold no zero */
+void msg_end(struct msgbuf *);      /* fills the length in */
 
 /* Whole messages. */
-void msg_ready(struct msgbuf *, char status);                        /* Z */
-void msg_command_complete(struct msgbuf *, const char *tag);         /* C */
+void msg_ready(struct msgbuf *, char status);                /* Z */
+void msg_command_complete(struct msgbuf *, const char *tag); /* C */
 void msg_parameter_status(struct msgbuf *, const char *name, const char *value);
-void msg_error(struct msgbuf *, const char *severity, const struct err *); /* E: S, V, C, M, H, P */
-void msg_notice(struct msgbuf *, const char *severity, const char *sqlstate, const char *text, const char *hint);
-void msg_query(struct msgbuf *, const char *sql);                    /* Q */
+void msg_error(
+    struct msgbuf *, const char *severity, const struct err *); /* E: S, V, C, M, H, P */
+void msg_notice(struct msgbuf *, const char *severity, const char *sqlstate,
+    const char *text, const char *hint);
+void msg_query(struct msgbuf *, const char *sql); /* Q */
 /* T with text columns only (for SHOW and the admin console); type OIDs 25, 20 … as given. */
 struct msg_column {
 	const char *name;
@@ -69,7 +72,7 @@ unsigned char read_byte(struct msgread *);
 int16_t read_int16(struct msgread *);
 int32_t read_int32(struct msgread *);
 struct slice read_bytes(struct msgread *, size_t n);
-struct slice read_str(struct msgread *);  /* up to a zero, which is skipped */
+struct slice read_str(struct msgread *); /* up to a zero, which is skipped */
 static inline size_t
 read_left(const struct msgread *r)
 {

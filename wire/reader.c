@@ -41,7 +41,7 @@ static uint32_t
 length_field(const unsigned char *header)
 {
 	return (uint32_t)header[1] << 24 | (uint32_t)header[2] << 16 |
-	       (uint32_t)header[3] << 8 | header[4];
+	    (uint32_t)header[3] << 8 | header[4];
 }
 
 /* Moves up to n bytes of the chunk into partial. */

@@ -14,10 +14,12 @@
 struct reader {
 	const unsigned char *chunk; /* what is left of the chunk being read */
 	size_t chunk_len;
-	unsigned char *partial; /* NULL, or an incomplete message from its first byte on */
+	unsigned char
+	    *partial; /* NULL, or an incomplete message from its first byte on */
 	size_t have, cap;
 	size_t pass; /* bytes still to come of a message that is passed on in pieces */
-	bool whole;  /* partial holds a message that was handed out: freed at the next call */
+	bool
+	    whole; /* partial holds a message that was handed out: freed at the next call */
 	/* NULL, or 256 flags: types whose messages are handed out in READ_PIECEs when they do not lie whole in the chunk,
 	 * so that nothing of them is ever held back (their 5 header bytes excepted). */
 	const bool *pieces;
@@ -27,17 +29,18 @@ enum read_kind {
 	READ_MORE,  /* the chunk is used up */
 	READ_MSG,   /* a whole message */
 	READ_PIECE, /* bytes of a message that is passed on in pieces */
-	READ_BIG,   /* header only: the message is longer than max_whole; decide by reader_pass() or give up */
-	READ_BAD    /* length below 4 or above 1 GB */
+	READ_BIG, /* header only: the message is longer than max_whole; decide by reader_pass() or give up */
+	READ_BAD  /* length below 4 or above 1 GB */
 };
 
 struct read_msg {
 	char type;
-	uint32_t len;       /* of the whole message, 1 + the length field */
-	struct slice raw;   /* READ_MSG: header and body; READ_PIECE: the bytes at hand, READ_BIG: the 5 header bytes */
-	struct slice body;  /* READ_MSG: behind the header */
-	bool in_chunk;      /* raw lies in the chunk (can be forwarded by reference) */
-	bool last;          /* READ_PIECE: the message ends here */
+	uint32_t len; /* of the whole message, 1 + the length field */
+	struct slice
+	    raw; /* READ_MSG: header and body; READ_PIECE: the bytes at hand, READ_BIG: the 5 header bytes */
+	struct slice body; /* READ_MSG: behind the header */
+	bool in_chunk;     /* raw lies in the chunk (can be forwarded by reference) */
+	bool last;         /* READ_PIECE: the message ends here */
 };
 
 void reader_init(struct reader *, const bool *pieces);

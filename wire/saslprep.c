@@ -28,8 +28,8 @@ saslprep(struct slice password)
 	if (is_ascii(password) || memchr(raw, '\0', password.len) != NULL)
 		return (struct slice){raw, password.len};
 	prepared = stringprep_profile(raw, &out, "SASLprep", STRINGPREP_NO_UNASSIGNED) ==
-		       STRINGPREP_OK &&
-		   out[0] != '\0';
+		STRINGPREP_OK &&
+	    out[0] != '\0';
 	if (!prepared) {
 		if (out != NULL)
 			saslprep_free(slice_of(out));

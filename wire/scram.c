@@ -19,14 +19,14 @@
 #include "wire/saslprep.h"
 
 #define NONCE_BYTES 18
-#define NONCE_TEXT BASE64_LEN(NONCE_BYTES)
-#define KEY_TEXT BASE64_LEN(SCRAM_KEY)
-#define SALT_TEXT BASE64_LEN(SCRAM_SALT_MAX)
+#define NONCE_TEXT  BASE64_LEN(NONCE_BYTES)
+#define KEY_TEXT    BASE64_LEN(SCRAM_KEY)
+#define SALT_TEXT   BASE64_LEN(SCRAM_SALT_MAX)
 /* A client's messages: as much as PostgreSQL takes. */
 #define CLIENT_MESSAGE_MAX 1024
 #define SERVER_MESSAGE_MAX 16384
-#define END_POINT "tls-server-end-point"
-#define PLUS_HEADER "p=" END_POINT ",,"
+#define END_POINT          "tls-server-end-point"
+#define PLUS_HEADER        "p=" END_POINT ",,"
 
 enum step { STEP_FIRST, STEP_NEXT, STEP_FINAL, STEP_OVER };
 
@@ -47,7 +47,7 @@ hmac(const unsigned char *key, size_t key_len, struct slice data,
 
 	return HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)data.ptr,
 		   data.len, out, &n) != NULL &&
-	       n == SCRAM_KEY;
+	    n == SCRAM_KEY;
 }
 
 static bool
@@ -56,7 +56,7 @@ sha256(const unsigned char in[SCRAM_KEY], unsigned char out[SCRAM_KEY])
 	unsigned n = 0;
 
 	return EVP_Digest(in, SCRAM_KEY, out, &n, EVP_sha256(), NULL) == 1 &&
-	       n == SCRAM_KEY;
+	    n == SCRAM_KEY;
 }
 
 static void
@@ -73,10 +73,10 @@ keys_of_password(struct slice password, const unsigned char *salt, size_t salt_l
 	struct slice prepared = saslprep(password);
 	unsigned char salted[SCRAM_KEY];
 	bool ok = prepared.len < INT32_MAX &&
-		  PKCS5_PBKDF2_HMAC(prepared.ptr, (int)prepared.len, salt, (int)salt_len,
-		      (int)iterations, EVP_sha256(), SCRAM_KEY, salted) == 1 &&
-		  hmac(salted, SCRAM_KEY, SLICE_LIT("Client Key"), keys->client_key) &&
-		  hmac(salted, SCRAM_KEY, SLICE_LIT("Server Key"), keys->server_key);
+	    PKCS5_PBKDF2_HMAC(prepared.ptr, (int)prepared.len, salt, (int)salt_len,
+		(int)iterations, EVP_sha256(), SCRAM_KEY, salted) == 1 &&
+	    hmac(salted, SCRAM_KEY, SLICE_LIT("Client Key"), keys->client_key) &&
+	    hmac(salted, SCRAM_KEY, SLICE_LIT("Server Key"), keys->server_key);
 
 	saslprep_free(prepared);
 	OPENSSL_cleanse(salted, sizeof salted);
@@ -376,10 +376,11 @@ gs2_header(struct scram_server *s, bool plus, struct slice *m, struct err *e)
 		if (s->flag == 'y' && s->cbind_len > 0) {
 			(void)err_set(e, "28000", BLAST_SESSION,
 			    "SCRAM channel binding negotiation error");
-			err_hint(e, "The client supports SCRAM channel binding but "
-				    "thinks the server "
-				    "does not. However, this server does support channel "
-				    "binding.");
+			err_hint(e,
+			    "The client supports SCRAM channel binding but "
+			    "thinks the server "
+			    "does not. However, this server does support channel "
+			    "binding.");
 			return RC_ERR;
 		}
 	} else {
@@ -444,9 +445,9 @@ scram_server_first(struct scram_server *s, struct slice mechanism, struct slice 
 static enum rc
 check_binding(const struct scram_server *s, struct slice got, struct err *e)
 {
-	const char *header = s->flag == 'p'   ? PLUS_HEADER
-			     : s->flag == 'y' ? "y,,"
-					      : "n,,";
+	const char *header = s->flag == 'p' ? PLUS_HEADER
+	    : s->flag == 'y'                ? "y,,"
+					    : "n,,";
 	struct msgbuf want;
 	bool same;
 
@@ -597,8 +598,8 @@ choose_keys(struct scram_client *c, struct scram_keys *keys, struct err *e)
 	if (c->keys != NULL)
 		*keys = *c->keys;
 	else if (k != NULL && k->set && k->iterations == c->used.iterations &&
-		 k->salt_len == c->used.salt_len &&
-		 memcmp(k->salt, c->used.salt, k->salt_len) == 0)
+	    k->salt_len == c->used.salt_len &&
+	    memcmp(k->salt, c->used.salt, k->salt_len) == 0)
 		*keys = k->keys;
 	else
 		return keys_of_password(c->password, c->used.salt, c->used.salt_len,
@@ -657,7 +658,7 @@ scram_client_next(
 	msg_bytes(out, nonce.ptr, nonce.len);
 	last = (struct slice){out->data + start, out->len - start};
 	ok = sha256(keys->client_key, stored) && sign(stored, &c->first, last, proof) &&
-	     sign(keys->server_key, &c->first, last, c->signature);
+	    sign(keys->server_key, &c->first, last, c->signature);
 	if (!ok)
 		return crypto_failed(e);
 	xor_into(proof, keys->client_key);

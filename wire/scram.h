@@ -14,12 +14,12 @@
 #include "base/slice.h"
 #include "wire/msg.h"
 
-#define SCRAM_PLAIN "SCRAM-SHA-256"
-#define SCRAM_PLUS "SCRAM-SHA-256-PLUS"
-#define SCRAM_KEY 32
-#define SCRAM_SALT_MAX 128
-#define SCRAM_CBIND_MAX 64
-#define SCRAM_ITERATIONS 4096 /* what PostgreSQL's secrets have, and the mock ones */
+#define SCRAM_PLAIN          "SCRAM-SHA-256"
+#define SCRAM_PLUS           "SCRAM-SHA-256-PLUS"
+#define SCRAM_KEY            32
+#define SCRAM_SALT_MAX       128
+#define SCRAM_CBIND_MAX      64
+#define SCRAM_ITERATIONS     4096 /* what PostgreSQL's secrets have, and the mock ones */
 #define SCRAM_ITERATIONS_MAX 10000000 /* more is taken for an attack */
 
 /* What a server keeps: pg_authid's `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`.

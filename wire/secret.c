@@ -125,8 +125,8 @@ secret_scram(const struct secret *s, const struct scram_secret **out, struct err
 	if (s->kind == SECRET_PLAIN)
 		return derive(known, out, e);
 	return no_use(s->kind == SECRET_MD5
-			  ? "the user has an md5 password: SCRAM cannot use it"
-			  : "the user has no password",
+		? "the user has an md5 password: SCRAM cannot use it"
+		: "the user has no password",
 	    e);
 }
 
@@ -140,8 +140,8 @@ secret_md5(const struct secret *s, struct slice user, char hex[MD5_HEX], struct 
 		return RC_OK;
 	}
 	return no_use(s->kind == SECRET_SCRAM
-			  ? "the user has a SCRAM secret: md5 cannot use it"
-			  : "the user has no password",
+		? "the user has a SCRAM secret: md5 cannot use it"
+		: "the user has no password",
 	    e);
 }
 

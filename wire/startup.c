@@ -119,7 +119,7 @@ static bool
 prefix_of(struct slice v, const char *word, size_t least)
 {
 	return v.len >= least && v.len <= strlen(word) &&
-	       strncasecmp(v.ptr, word, v.len) == 0;
+	    strncasecmp(v.ptr, word, v.len) == 0;
 }
 
 /* "database", or a boolean as PostgreSQL reads them: any unique beginning of the words.
@@ -127,8 +127,8 @@ prefix_of(struct slice v, const char *word, size_t least)
 static enum rc
 parse_replication(struct slice v, enum startup_replication *out, struct err *e)
 {
-	static const char *const yes[] = {"on", "1", NULL}, *const no[] = {
-								"off", "of", "0", NULL};
+	static const char *const yes[] = {"on", "1", NULL},
+				 *const no[] = {"off", "of", "0", NULL};
 
 	if (slice_eq_str(v, "database"))
 		*out = REPLICATION_DATABASE;
@@ -174,8 +174,8 @@ pairs(struct msgread r, struct arena *a, struct startup *s, bool settings, struc
 			options = value;
 		} else if (settings) {
 			bool reserved = slice_eq_str(name, "user") ||
-					slice_eq_str(name, "database") ||
-					slice_eq_str(name, "replication");
+			    slice_eq_str(name, "database") ||
+			    slice_eq_str(name, "replication");
 
 			if (name.len >= 5 && memcmp(name.ptr, "_pq_.", 5) == 0)
 				s->unknown[s->n_unknown++] = name;

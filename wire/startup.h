@@ -14,7 +14,7 @@
 #include "base/slice.h"
 #include "wire/msg.h"
 
-#define PROTO_LATEST PROTO_3_2
+#define PROTO_LATEST   PROTO_3_2
 #define CANCEL_KEY_MAX 256
 #define CANCEL_KEY_MIN 4
 

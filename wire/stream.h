@@ -32,7 +32,8 @@ struct stream {
 
 /* Takes over a connected non-blocking socket, and `ssl` when TLS is already established on it (by the dialer; its BIOs
  * must be memory BIOs) or NULL. Reading starts with stream_read_start(). */
-void stream_open(struct stream *, struct loop *, int fd, const struct stream_ops *, SSL *ssl);
+void stream_open(
+    struct stream *, struct loop *, int fd, const struct stream_ops *, SSL *ssl);
 /* Server side of a handshake, after 'S' was answered (or on direct TLS). `early` are bytes already received that
  * belong to the handshake (direct TLS only; else pass len 0). Takes the SSL over. Reading must be on. What is written
  * before `secured` is dropped. */

@@ -70,7 +70,7 @@ types_agree(enum key_type wanted, uint32_t oid)
 	if (wanted <= KEY_INT8)
 		return found <= KEY_INT8;
 	return (wanted == KEY_TEXT || wanted == KEY_VARCHAR) &&
-	       (found == KEY_TEXT || found == KEY_VARCHAR);
+	    (found == KEY_TEXT || found == KEY_VARCHAR);
 }
 
 static void

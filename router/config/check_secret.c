@@ -16,9 +16,9 @@ static bool
 same_scram(const struct scram_secret *a, const struct scram_secret *b)
 {
 	return a->iterations == b->iterations && a->salt_len == b->salt_len &&
-	       memcmp(a->salt, b->salt, a->salt_len) == 0 &&
-	       memcmp(a->stored_key, b->stored_key, SCRAM_KEY) == 0 &&
-	       memcmp(a->server_key, b->server_key, SCRAM_KEY) == 0;
+	    memcmp(a->salt, b->salt, a->salt_len) == 0 &&
+	    memcmp(a->stored_key, b->stored_key, SCRAM_KEY) == 0 &&
+	    memcmp(a->server_key, b->server_key, SCRAM_KEY) == 0;
 }
 
 static bool
@@ -27,7 +27,7 @@ is_scram(const struct secret *s, const struct scram_secret **scram)
 	struct err err;
 
 	return s != NULL && s->kind == SECRET_SCRAM &&
-	       secret_scram(s, scram, &err) == RC_OK;
+	    secret_scram(s, scram, &err) == RC_OK;
 }
 
 static bool

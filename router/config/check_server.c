@@ -7,7 +7,7 @@
 #include "wire/secret.h"
 
 #define TIMEOUT_MAX_S 10
-#define PARAMS_MAX 40
+#define PARAMS_MAX    40
 
 static const char facts_sql[] =
     "SELECT pg_is_in_recovery(), current_setting('server_version_num'),"
@@ -110,8 +110,8 @@ fill_params(
 {
 	const struct server_conf *s = p->server;
 	uint64_t us = s->connect_timeout_us != 0
-			  ? s->connect_timeout_us
-			  : p->db->settings.server_connect_timeout_us;
+	    ? s->connect_timeout_us
+	    : p->db->settings.server_connect_timeout_us;
 	uint64_t seconds = us / 1000000;
 
 	if (seconds > TIMEOUT_MAX_S)

@@ -299,7 +299,7 @@ static bool
 is_read_at_load(int id)
 {
 	return id == SETTING_ID_users_file || id == SETTING_ID_hba_file ||
-	       id == SETTING_ID_ident_file;
+	    id == SETTING_ID_ident_file;
 }
 
 enum rc

@@ -9,7 +9,7 @@
 
 #include "router/config/service.h"
 
-#define HOSTS_MAX 64
+#define HOSTS_MAX       64
 #define SOCKET_PATH_MAX 107
 
 enum use { USED, REFUSED, IGNORED };
@@ -327,7 +327,7 @@ read_string(struct parse *p, const char *conninfo)
 	if (options == NULL) {
 		/* libpq quotes parts of the text, which may be those of a password */
 		bool quiet = strcasestr(conninfo, "pass") != NULL ||
-			     strstr(conninfo, "://") != NULL || why == NULL;
+		    strstr(conninfo, "://") != NULL || why == NULL;
 
 		if (!quiet)
 			why[strcspn(why, "\n")] = '\0';

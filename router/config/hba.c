@@ -14,7 +14,7 @@
 #include "router/config/config.h"
 
 #define AT_FILE_DEPTH_MAX 5
-#define FILE_BYTES_MAX (64u << 20)
+#define FILE_BYTES_MAX    (64u << 20)
 
 struct parser {
 	struct hba *hba;
@@ -212,8 +212,9 @@ add_at_file(struct parser *p, struct hba_names *names, struct slice name, bool d
 	char *text;
 
 	if (!p->at_files || depth >= AT_FILE_DEPTH_MAX) {
-		mistake(p, depth == 0 ? "files of names are not read here"
-				      : "files of names include each other too deep");
+		mistake(p,
+		    depth == 0 ? "files of names are not read here"
+			       : "files of names include each other too deep");
 		return;
 	}
 	path = arena_printf(
@@ -305,9 +306,9 @@ static void
 set_prefix(unsigned char *mask, int bits)
 {
 	for (int i = 0; i < 16; i++, bits -= 8)
-		mask[i] = (unsigned char)(bits >= 8   ? 0xff
-					  : bits <= 0 ? 0
-						      : 0xff << (8 - bits));
+		mask[i] = (unsigned char)(bits >= 8 ? 0xff
+			: bits <= 0                 ? 0
+						    : 0xff << (8 - bits));
 }
 
 static bool

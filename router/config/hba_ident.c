@@ -76,9 +76,9 @@ user_fits(const char *pattern, struct slice group, struct slice user)
 	if (mark == NULL)
 		return slice_eq_str(user, pattern);
 	return user.len == before + group.len + strlen(after) &&
-	       memcmp(user.ptr, pattern, before) == 0 &&
-	       memcmp(user.ptr + before, group.ptr, group.len) == 0 &&
-	       memcmp(user.ptr + before + group.len, after, strlen(after)) == 0;
+	    memcmp(user.ptr, pattern, before) == 0 &&
+	    memcmp(user.ptr + before, group.ptr, group.len) == 0 &&
+	    memcmp(user.ptr + before + group.len, after, strlen(after)) == 0;
 }
 
 static bool
@@ -90,7 +90,7 @@ line_fits(const struct ident_line *l, struct slice system_name, struct slice use
 
 	if (l->regex == NULL)
 		return slice_eq_str(system_name, l->system_name) &&
-		       slice_eq_str(user, l->user);
+		    slice_eq_str(user, l->user);
 	if (system_name.len >= sizeof name ||
 	    memchr(system_name.ptr, '\0', system_name.len) != NULL)
 		return false;

@@ -13,11 +13,11 @@ names_fit(const struct hba_names *names, struct slice name, const struct hba_cli
 		bool physical = databases && c->replication;
 
 		/* physical replication names no database: only the word for it fits */
-		if (n->word == HBA_REPLICATION ? physical
-		    : physical                 ? false
-		    : n->word == HBA_ALL       ? true
-		    : n->word == HBA_SAMEUSER  ? slice_eq(c->database, c->user)
-					       : slice_eq(n->text, name))
+		if (n->word == HBA_REPLICATION    ? physical
+			: physical                ? false
+			: n->word == HBA_ALL      ? true
+			: n->word == HBA_SAMEUSER ? slice_eq(c->database, c->user)
+						  : slice_eq(n->text, name))
 			return true;
 	}
 	return false;
@@ -81,8 +81,8 @@ rule_fits(const struct hba_rule *r, const struct hba_client *c)
 	if ((r->conn == HBA_HOSTSSL && !c->tls) || (r->conn == HBA_HOSTNOSSL && c->tls))
 		return false;
 	return (c->addr == NULL || address_fits(r, c->addr)) &&
-	       names_fit(&r->databases, c->database, c, true) &&
-	       names_fit(&r->users, c->user, c, false);
+	    names_fit(&r->databases, c->database, c, true) &&
+	    names_fit(&r->users, c->user, c, false);
 }
 
 struct hba_result

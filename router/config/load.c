@@ -14,9 +14,8 @@ static const char *const peer_members[] = {"id", "host", "port", NULL};
 
 /* ---- helpers for all of this folder ---- */
 
-static void __attribute__((format(printf, 4, 0)))
-add(struct loader *l, bool warning, const config_setting_t *at, const char *fmt,
-    va_list ap)
+static void __attribute__((format(printf, 4, 0))) add(struct loader *l, bool warning,
+    const config_setting_t *at, const char *fmt, va_list ap)
 {
 	char text[600];
 	const char *file = config_setting_source_file(at);
@@ -93,8 +92,8 @@ static const char *
 scope_name(unsigned bit)
 {
 	return bit == SCOPE_DATABASE ? "a database"
-	       : bit == SCOPE_SHARD  ? "a shard"
-	       : bit == SCOPE_USER   ? "a user"
+	    : bit == SCOPE_SHARD     ? "a shard"
+	    : bit == SCOPE_USER      ? "a user"
 				     : "all";
 }
 

@@ -59,13 +59,14 @@ check_listen(struct loader *l, const config_setting_t *root)
 	bool tcp = s->listen_port != 0 && s->listen_address.n > 0;
 
 	if (!tcp && s->unix_socket_dir[0] == '\0')
-		mistake(&p, "there is neither an address and port nor a Unix socket to "
-			    "listen on");
+		mistake(&p,
+		    "there is neither an address and port nor a Unix socket to "
+		    "listen on");
 	if (strlen(s->unix_socket_dir) + strlen("/.s.PGSQL.65535") > SOCKET_PATH_MAX)
 		mistake(&p, "listen.unix_socket_dir: the path is too long (%zu bytes)",
 		    strlen(s->unix_socket_dir));
 	else if (s->unix_socket_dir[0] != '\0' && s->unix_socket_dir[0] != '@' &&
-		 access(s->unix_socket_dir, W_OK) != 0)
+	    access(s->unix_socket_dir, W_OK) != 0)
 		mistake(&p, "listen.unix_socket_dir: \"%s\" cannot be written to: %s",
 		    s->unix_socket_dir, strerror(errno));
 }

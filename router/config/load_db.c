@@ -9,7 +9,7 @@
 #include "wire/secret.h"
 
 #define SHARD_NAME_MAX 63
-#define ONLY_SHARD "main" /* of a database that names its servers without shards */
+#define ONLY_SHARD     "main" /* of a database that names its servers without shards */
 
 static const char *const db_members[] = {
     "name", "shards", "default_shard", "primary", "replicas", "user", "password", NULL};

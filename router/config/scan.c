@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #define INCLUDE_DEPTH_MAX 10 /* libconfig's own limit */
-#define FILE_BYTES_MAX (256u << 20)
+#define FILE_BYTES_MAX    (256u << 20)
 
 struct scan {
 	struct config_report *report;
@@ -124,7 +124,7 @@ scan_number(struct scan *s, bool negative)
 	if (hex)
 		s->p += 2;
 	while (s->p < s->end &&
-	       (hex ? isxdigit((unsigned char)*s->p) : isdigit((unsigned char)*s->p)))
+	    (hex ? isxdigit((unsigned char)*s->p) : isdigit((unsigned char)*s->p)))
 		s->p++;
 	len = (int)(s->p - start < 100 ? s->p - start : 100);
 	wide = s->p < s->end && *s->p == 'L';

@@ -76,8 +76,8 @@ service_line(struct services *s, char *line, bool *inside, const char *path, int
 	if (*line == '[') {
 		len = strlen(line);
 		*inside = !s->found && line[len - 1] == ']' &&
-			  strlen(s->wanted) == len - 2 &&
-			  memcmp(line + 1, s->wanted, len - 2) == 0;
+		    strlen(s->wanted) == len - 2 &&
+		    memcmp(line + 1, s->wanted, len - 2) == 0;
 		s->found |= *inside;
 		return RC_OK;
 	}

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define EMPTY UINT32_MAX
-#define LONG_KEY 255 /* the length byte of a key whose length follows in two more */
-#define STRIPES 64
-#define NO_ENTRY UINT32_MAX
+#define EMPTY         UINT32_MAX
+#define LONG_KEY      255 /* the length byte of a key whose length follows in two more */
+#define STRIPES       64
+#define NO_ENTRY      UINT32_MAX
 #define CLOCK_STEP_US 1000000
 
 struct slot {
@@ -516,7 +516,7 @@ directory_cache_stats(struct directory *d, struct directory_stats *out)
 		out->forgotten += s->stats.forgotten;
 		out->keys += s->n_used;
 		out->bytes += s->key_bytes +
-			      s->n_allocated * (sizeof *s->entries + sizeof *s->heads);
+		    s->n_allocated * (sizeof *s->entries + sizeof *s->heads);
 		pthread_mutex_unlock(&s->mutex);
 	}
 }

@@ -18,7 +18,7 @@
 #include "base/slice.h"
 
 #define DIRECTORY_ENTRIES_MAX 50000000
-#define DIRECTORY_KEY_MAX 65535 /* bytes */
+#define DIRECTORY_KEY_MAX     65535 /* bytes */
 
 struct directory;
 

@@ -147,8 +147,9 @@ hash_numeric(const char *s, size_t len, uint64_t seed)
 		int v = 0;
 
 		for (long k = 0; k < 4; k++)
-			v = v * 10 + decimal_at(s, int_len, frac, frac_len,
-					 int_len + (g - groups_before) * 4 + k);
+			v = v * 10 +
+			    decimal_at(s, int_len, frac, frac_len,
+				int_len + (g - groups_before) * 4 + k);
 		if (v != 0) {
 			if (first < 0)
 				first = g;
@@ -160,5 +161,5 @@ hash_numeric(const char *s, size_t len, uint64_t seed)
 	if (first < 0)
 		return seed - 1;
 	return hash_bytes(digits, (size_t)(last - first + 1) * sizeof digits[0], seed) ^
-	       (uint64_t)(int64_t)(groups_before - 1 - first);
+	    (uint64_t)(int64_t)(groups_before - 1 - first);
 }

@@ -290,8 +290,8 @@ key_from_text(enum key_type type, struct slice text, const struct key_env *env,
 	return types[type].in(text, env, a, k, e);
 }
 
-#define OID_NAME 19
-#define OID_UNKNOWN 705
+#define OID_NAME     19
+#define OID_UNKNOWN  705
 #define NAME_MAX_LEN 63
 
 /* Which of our types a value of that OID is read as; KEY_TYPE_COUNT: none. */
@@ -370,9 +370,9 @@ key_from_param(enum key_type type, uint32_t oid, int format, struct slice value,
 	enum rc rc;
 
 	if (oid == OID_UNKNOWN)
-		from = format == 0                     ? type
-		       : types[type].kept == KEPT_TEXT ? type
-						       : KEY_TYPE_COUNT;
+		from = format == 0                  ? type
+		    : types[type].kept == KEPT_TEXT ? type
+						    : KEY_TYPE_COUNT;
 	if (from == KEY_TYPE_COUNT)
 		return mismatch(e, type, oid);
 	k->type = from;

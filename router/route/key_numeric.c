@@ -7,9 +7,9 @@
 
 #include "router/route/key_in.h"
 
-#define INT_DIGITS_MAX 131072
+#define INT_DIGITS_MAX  131072
 #define FRAC_DIGITS_MAX 16383
-#define EXPONENT_MAX INT_DIGITS_MAX /* the server also refuses a zero with more */
+#define EXPONENT_MAX    INT_DIGITS_MAX /* the server also refuses a zero with more */
 
 /* Digits d[0 … n) with the decimal point before d[point]. */
 static enum rc
@@ -148,9 +148,9 @@ numeric_recv(struct slice b, const struct key_env *env, struct arena *a, struct 
 	if (b.len != 8 + 2 * (size_t)n)
 		goto bad;
 	if (sign == 0xC000 || sign == 0xD000 || sign == 0xF000) {
-		k->text = sign == 0xC000   ? SLICE_LIT("NaN")
-			  : sign == 0xD000 ? SLICE_LIT("Infinity")
-					   : SLICE_LIT("-Infinity");
+		k->text = sign == 0xC000 ? SLICE_LIT("NaN")
+		    : sign == 0xD000     ? SLICE_LIT("Infinity")
+					 : SLICE_LIT("-Infinity");
 		return RC_OK;
 	}
 	if ((sign != 0 && sign != 0x4000) || scale > FRAC_DIGITS_MAX)

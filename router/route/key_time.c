@@ -14,14 +14,14 @@
 
 #include "router/route/key_in.h"
 
-#define US_PER_S INT64_C(1000000)
-#define US_PER_DAY (86400 * US_PER_S)
-#define EPOCH_2000 10957    /* days from 1970 to 2000 */
-#define DATE_MIN (-2451545) /* 4714-11-24 BC */
-#define DATE_END (2147483494 - 2451545)
+#define US_PER_S      INT64_C(1000000)
+#define US_PER_DAY    (86400 * US_PER_S)
+#define EPOCH_2000    10957      /* days from 1970 to 2000 */
+#define DATE_MIN      (-2451545) /* 4714-11-24 BC */
+#define DATE_END      (2147483494 - 2451545)
 #define TIMESTAMP_MIN INT64_C(-211813488000000000)
 #define TIMESTAMP_END INT64_C(9223371331200000000)
-#define TEXT_MAX 100
+#define TEXT_MAX      100
 /* Digits of a year beside a month's name; six digits on their own are a date or a time to
  * the server. */
 #define NAMED_YEAR_MAX 5
@@ -405,7 +405,7 @@ read_moment(struct slice s, enum date_order order, struct moment *t)
 	if (r != READ_OK)
 		return r;
 	had_t = !t->named && c.p + 1 < c.end && (*c.p == 'T' || *c.p == 't') &&
-		is_digit(c.p[1]);
+	    is_digit(c.p[1]);
 	if (had_t)
 		c.p++;
 	else if (c.p < c.end && !take_spaces(&c) && !t->zone_seen)
@@ -611,9 +611,9 @@ time_convert(enum key_type to, const struct key_env *env, struct key *k, struct 
 	if (k->type == to)
 		return RC_OK;
 	if (is_infinite(k)) {
-		*k = (struct key){to, .i = to == KEY_DATE
-					       ? (k->i > 0 ? INT32_MAX : INT32_MIN)
-					       : (k->i > 0 ? INT64_MAX : INT64_MIN)};
+		*k = (struct key){to,
+		    .i = to == KEY_DATE ? (k->i > 0 ? INT32_MAX : INT32_MIN)
+					: (k->i > 0 ? INT64_MAX : INT64_MIN)};
 		return RC_OK;
 	}
 	if (zoned && !env->zone_fixed)

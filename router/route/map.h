@@ -29,32 +29,33 @@ enum key_type {
 struct distribution {
 	const char *name;
 	enum dist_kind kind;
-	int n_types;                                /* number of key columns; several: hash only, combined */
+	int n_types; /* number of key columns; several: hash only, combined */
 	enum key_type types[MAP_KEY_COLUMNS_MAX];
 	/* hash */
-	uint32_t buckets;                           /* a power of two, 1 … 1048576 */
+	uint32_t buckets; /* a power of two, 1 … 1048576 */
 	const uint16_t *bucket_shard;
 	/* the others: private to router/route */
 	struct range_set *ranges;
 	struct directory *directory;
-	const char *lookup;                         /* SQL of the look-up query, or NULL */
-	int default_shard;                          /* directory: -1 when there is none */
-	const uint64_t *shards;                     /* bitmap of the shards that may hold a row of it; (n_shards + 63) / 64 words */
+	const char *lookup; /* SQL of the look-up query, or NULL */
+	int default_shard;  /* directory: -1 when there is none */
+	const uint64_t *
+	    shards; /* bitmap of the shards that may hold a row of it; (n_shards + 63) / 64 words */
 };
 
 struct map_table {
 	const char *schema, *name;
 	bool reference;
-	int distribution;                           /* -1 for reference tables */
-	const char *key[MAP_KEY_COLUMNS_MAX];       /* column names */
+	int distribution;                     /* -1 for reference tables */
+	const char *key[MAP_KEY_COLUMNS_MAX]; /* column names */
 	int n_key;
-	const uint64_t *shards;                     /* bitmap of the shards that hold it */
+	const uint64_t *shards; /* bitmap of the shards that hold it */
 };
 
 struct map_function {
-	const char *schema, *name;                  /* schema NULL: any */
-	int distribution;                           /* -1: runs anywhere (reference) */
-	int argument;                               /* 1-based position of the key */
+	const char *schema, *name; /* schema NULL: any */
+	int distribution;          /* -1: runs anywhere (reference) */
+	int argument;              /* 1-based position of the key */
 	bool read_only;
 };
 
@@ -62,19 +63,21 @@ struct shard_map {
 	struct arena arena;
 	uint64_t epoch;
 	int n_shards;
-	const char *const *shards;                  /* names, in the configuration's order */
-	int default_shard;                          /* -1: none */
+	const char *const *shards; /* names, in the configuration's order */
+	int default_shard;         /* -1: none */
 	struct distribution *distributions;
 	int n_distributions;
-	struct map_table *tables;                   /* sorted by name and schema */
+	struct map_table *tables; /* sorted by name and schema */
 	int n_tables;
 	struct map_function *functions;
 	int n_functions;
 };
 
 /* NULL: not in the map. */
-const struct map_table *shard_map_table(const struct shard_map *, const char *schema, const char *name);
-const struct map_function *shard_map_function(const struct shard_map *, const char *schema, const char *name);
+const struct map_table *shard_map_table(
+    const struct shard_map *, const char *schema, const char *name);
+const struct map_function *shard_map_function(
+    const struct shard_map *, const char *schema, const char *name);
 int shard_map_shard(const struct shard_map *, const char *name); /* -1: unknown */
 /* No distribution and no table: one shard, everything is forwarded. */
 static inline bool

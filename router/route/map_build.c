@@ -12,12 +12,12 @@
 #include "router/route/route.h"
 
 #define CACHE_SIZE_DEFAULT 100000
-#define CACHE_SIZE_MAX 100000000
-#define TTL_S_DEFAULT 300
-#define TTL_S_MAX (10 * 365 * 86400)
-#define ARGUMENT_MAX 100
-#define NAME_LEN_MAX 63
-#define TAG_LINE_BITS 26
+#define CACHE_SIZE_MAX     100000000
+#define TTL_S_DEFAULT      300
+#define TTL_S_MAX          (10 * 365 * 86400)
+#define ARGUMENT_MAX       100
+#define NAME_LEN_MAX       63
+#define TAG_LINE_BITS      26
 
 /* ---- problems ---- */
 
@@ -34,8 +34,7 @@ grown(void *v, int n, int *cap, size_t size)
 	return v;
 }
 
-static void __attribute__((format(printf, 4, 0)))
-add_problem(
+static void __attribute__((format(printf, 4, 0))) add_problem(
     struct map_builder *b, struct map_loc loc, bool warning, const char *fmt, va_list ap)
 {
 	char text[500];
@@ -456,8 +455,9 @@ parse_bound(struct map_builder *b, struct map_loc loc, const struct build_dist *
     const char *what, const char *text, bool *given, struct key *k)
 {
 	*given = text != NULL;
-	return text == NULL || parse_key(b, loc, bd, what,
-				   slice_of(arena_strdup(&b->arena, text)), &b->arena, k);
+	return text == NULL ||
+	    parse_key(
+		b, loc, bd, what, slice_of(arena_strdup(&b->arena, text)), &b->arena, k);
 }
 
 void

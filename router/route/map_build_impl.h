@@ -7,9 +7,9 @@
 #include "router/route/map_build.h"
 #include "router/route/range.h"
 
-#define BUCKETS_MAX (1 << 20)
+#define BUCKETS_MAX  (1 << 20)
 #define PROBLEMS_MAX 1000
-#define FILES_MAX 64 /* for the tags of directory entries: file << 26 | line */
+#define FILES_MAX    64 /* for the tags of directory entries: file << 26 | line */
 
 struct placement {
 	struct map_loc loc;

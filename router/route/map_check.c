@@ -9,7 +9,7 @@
 #include "router/route/route.h"
 
 #define RUNS_SHOWN 8
-#define UNPLACED UINT16_MAX
+#define UNPLACED   UINT16_MAX
 #define ANY_SHARD \
 	(UINT16_MAX - 1) /* placed on a shard that is unknown, which has been said */
 #define LINE_OF_TAG ((1u << 26) - 1)
@@ -155,8 +155,8 @@ check_range(struct map_builder *b, struct build_dist *bd)
 	for (int i = 1; i < bd->n_ranges; i++) {
 		const struct build_range *r = &bd->ranges[i];
 		int d = !top->range.has_hi || !r->range.has_lo
-			    ? 1
-			    : key_compare(&top->range.hi, &r->range.lo);
+		    ? 1
+		    : key_compare(&top->range.hi, &r->range.lo);
 
 		if (d > 0)
 			map_mistake(b, r->loc,
@@ -401,10 +401,9 @@ lay_out_tables(struct map_builder *b, struct shard_map *m)
 	m->n_tables = b->n_tables;
 	for (int i = 0; i < b->n_tables; i++) {
 		m->tables[i] = b->tables[i].t;
-		m->tables[i].shards =
-		    m->tables[i].reference
-			? all
-			: m->distributions[m->tables[i].distribution].shards;
+		m->tables[i].shards = m->tables[i].reference
+		    ? all
+		    : m->distributions[m->tables[i].distribution].shards;
 	}
 	m->functions =
 	    ARENA_NEW_N(&b->arena, struct map_function, (size_t)b->n_functions);

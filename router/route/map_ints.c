@@ -64,8 +64,8 @@ static bool
 is_word(int ch)
 {
 	return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') ||
-	       (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '*' || ch == '-' ||
-	       ch == '+' || ch == '.';
+	    (ch >= 'A' && ch <= 'Z') || ch == '_' || ch == '*' || ch == '-' ||
+	    ch == '+' || ch == '.';
 }
 
 static bool

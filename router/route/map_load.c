@@ -204,8 +204,8 @@ strings_member(const struct group *g, const char *name, const char **v, int max)
 		return 1;
 	}
 	n = config_setting_is_aggregate(m) && !config_setting_is_group(m)
-		? config_setting_length(m)
-		: 0;
+	    ? config_setting_length(m)
+	    : 0;
 	if (n < 1 || n > max) {
 		map_mistake(g->l->b, loc_of(m),
 		    "`%s` must be a string, or a list of 1 to %d strings", name, max);

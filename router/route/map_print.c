@@ -115,7 +115,7 @@ each_bucket_run(const struct distribution *d, struct arena *a,
 		uint32_t first = i;
 
 		while (i + 1 < d->buckets &&
-		       d->bucket_shard[i + 1] == d->bucket_shard[first])
+		    d->bucket_shard[i + 1] == d->bucket_shard[first])
 			i++;
 		fn(arg,
 		    slice_of(first == i ? arena_printf(a, "%u", first)

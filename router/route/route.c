@@ -109,12 +109,14 @@ route_no_shard(const struct shard_map *m, const struct distribution *d,
 	if (d->kind == DIST_RANGE)
 		err_hint(e, "Add a range that holds it to the shard map.");
 	else if (d->lookup != NULL)
-		err_hint(e, "The distribution's look-up query found no shard for it; add "
-			    "it there, or give the "
-			    "distribution a default.");
+		err_hint(e,
+		    "The distribution's look-up query found no shard for it; add "
+		    "it there, or give the "
+		    "distribution a default.");
 	else
-		err_hint(e, "Add it to the distribution's entries, or give the "
-			    "distribution a default.");
+		err_hint(e,
+		    "Add it to the distribution's entries, or give the "
+		    "distribution a default.");
 	arena_reset(&a);
 	return RC_ERR;
 }

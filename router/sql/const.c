@@ -235,7 +235,7 @@ only_char(enum token_kind k, const struct token *t)
 		quote = 2;
 	else if (k == TOK_DOLLAR)
 		quote = (size_t)((const char *)memchr(t->start + 1, '$', len - 1) + 1 -
-				 t->start);
+		    t->start);
 	else if (k != TOK_STRING)
 		return '+';
 	return len == (k == TOK_DOLLAR ? 2 * quote : quote + 1) + 1 ? t->start[quote]

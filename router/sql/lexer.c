@@ -183,7 +183,7 @@ lexer_comment_hint(struct slice comment, struct slice *hint)
 	if (s.len < sizeof word)
 		return false;
 	for (size_t i = 0; i < sizeof word; i++)
-		if (sql_fold[(unsigned char)s.ptr[i]] != word[i])
+		if (sql_fold[(unsigned char)s.ptr[i]] != (unsigned char)word[i])
 			return false;
 	*hint = trim((struct slice){s.ptr + sizeof word, s.len - sizeof word});
 	return true;
@@ -413,9 +413,9 @@ static enum token_kind
 two_chars(const char *p)
 {
 	if (p[0] == '<')
-		return p[1] == '='   ? TOK_LESS_EQUALS
-		       : p[1] == '>' ? TOK_NOT_EQUALS
-				     : TOK_OP;
+		return p[1] == '=' ? TOK_LESS_EQUALS
+		    : p[1] == '>'  ? TOK_NOT_EQUALS
+				   : TOK_OP;
 	if (p[0] == '=')
 		return p[1] == '>' ? TOK_EQUALS_GREATER : TOK_OP;
 	if (p[1] != '=')

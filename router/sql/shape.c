@@ -15,10 +15,10 @@
 #include "router/sql/shape_scan.h"
 #include "router/sql/stmt.h"
 
-#define SAMPLE_MAX 200
+#define SAMPLE_MAX    200
 #define BUCKETS_FIRST 256
-#define ARENA_BLOCK 2048  /* as base/arena.c takes them */
-#define KEEP_CONSTS 16384 /* a longer list of constants is given back after use */
+#define ARENA_BLOCK   2048  /* as base/arena.c takes them */
+#define KEEP_CONSTS   16384 /* a longer list of constants is given back after use */
 
 struct entry {
 	struct shape shape; /* first, so that one is the other */
@@ -108,7 +108,7 @@ static bool
 needs_e(const struct token *t)
 {
 	return t->kind == TOK_ESTRING && *t->start == '\'' &&
-	       memchr(t->start, '\\', (size_t)(t->end - t->start)) != NULL;
+	    memchr(t->start, '\\', (size_t)(t->end - t->start)) != NULL;
 }
 
 static size_t
@@ -228,7 +228,7 @@ grow_table(struct shape_cache *c)
 	free(c->buckets);
 	c->n_buckets *= 2;
 	c->buckets = must(calloc(c->n_buckets, sizeof *c->buckets));
-	LIST_FOREACH (it, &c->used) {
+	LIST_FOREACH(it, &c->used) {
 		struct entry *e = LIST_ENTRY(it, struct entry, used);
 		struct entry **b = bucket(c, e->shape.hash);
 
@@ -354,6 +354,6 @@ void
 shape_cache_each(
     struct shape_cache *c, void (*fn)(const struct shape *, void *), void *arg)
 {
-	LIST_FOREACH (it, &c->used)
+	LIST_FOREACH(it, &c->used)
 		fn(&LIST_ENTRY(it, struct entry, used)->shape, arg);
 }

@@ -22,11 +22,21 @@ struct sql_stmts; /* router/sql/stmt.h */
 
 /* What the lexer must know of the session; part of the key. */
 struct sql_env {
-	uint8_t encoding;       /* enum sql_encoding (encoding.h): how to step over characters */
-	bool standard_strings;  /* standard_conforming_strings */
+	uint8_t
+	    encoding; /* enum sql_encoding (encoding.h): how to step over characters */
+	bool standard_strings; /* standard_conforming_strings */
 };
 
-enum const_class { CONST_INT4, CONST_INT8, CONST_NUMERIC, CONST_STRING, CONST_ESTRING, CONST_BITS, CONST_NULL, CONST_BOOL };
+enum const_class {
+	CONST_INT4,
+	CONST_INT8,
+	CONST_NUMERIC,
+	CONST_STRING,
+	CONST_ESTRING,
+	CONST_BITS,
+	CONST_NULL,
+	CONST_BOOL
+};
 
 /* A constant of one text, in the order in which they stand. A minus sign that belongs to a number is not part of it
  * (the analysis knows). */
@@ -40,11 +50,14 @@ struct shape {
 	uint32_t refs;
 	uint32_t n_consts;
 	uint64_t hits;
-	struct sql_stmts *stmts;  /* the analysis; owned by the shape; NULL when err is set */
-	struct err *err;          /* a syntax error, kept so that it costs no parse either */
-	void *route;              /* what the planner compiled for it (router/plan); freed by route_free */
+	struct sql_stmts
+	    *stmts;      /* the analysis; owned by the shape; NULL when err is set */
+	struct err *err; /* a syntax error, kept so that it costs no parse either */
+	void *
+	    route; /* what the planner compiled for it (router/plan); freed by route_free */
 	void (*route_free)(void *);
-	const char *sample;       /* the first text seen of it, cut at 200 bytes; for SHOW PLANS */
+	const char
+	    *sample; /* the first text seen of it, cut at 200 bytes; for SHOW PLANS */
 };
 
 struct shape_cache;
@@ -59,7 +72,8 @@ struct sql_consts {
 };
 /* Never fails: a text that cannot be lexed or parsed yields a shape with err set (42601 with a position, or 54000).
  * The returned shape is valid until the next shape_get(), longer with shape_ref(). */
-struct shape *shape_get(struct shape_cache *, struct slice text, const struct sql_env *, struct sql_consts *out);
+struct shape *shape_get(struct shape_cache *, struct slice text, const struct sql_env *,
+    struct sql_consts *out);
 void shape_ref(struct shape *);
 void shape_unref(struct shape *);
 
@@ -69,6 +83,7 @@ struct shape_stats {
 };
 void shape_cache_stats(const struct shape_cache *, struct shape_stats *);
 /* Calls fn for each shape (SHOW PLANS). */
-void shape_cache_each(struct shape_cache *, void (*fn)(const struct shape *, void *arg), void *arg);
+void shape_cache_each(
+    struct shape_cache *, void (*fn)(const struct shape *, void *arg), void *arg);
 
 #endif

@@ -38,7 +38,7 @@
 #include "router/sql/lexer.h"
 #include "router/sql/shape_words.h"
 
-#define LEVELS 64
+#define LEVELS    64
 #define NO_TARGET UINT32_MAX
 
 /* Bytes that no token begins with mark what is not a token. Constants by class; the two
@@ -65,12 +65,11 @@ enum mark {
 #define BIT(w) ((uint64_t)1 << (w))
 /* A string behind one of these is a value; behind any other name it is a typed literal.
  * None of them names a type. */
-static const uint64_t before_value =
-    BIT(W_SELECT) | BIT(W_FROM) | BIT(W_WHERE) | BIT(W_HAVING) | BIT(W_LIMIT) |
-    BIT(W_OFFSET) | BIT(W_FETCH) | BIT(W_RETURNING) | BIT(W_DISTINCT) | BIT(W_AND) |
-    BIT(W_OR) | BIT(W_NOT) | BIT(W_LIKE) | BIT(W_ILIKE) | BIT(W_IN) | BIT(W_BETWEEN) |
-    BIT(W_CASE) | BIT(W_WHEN) | BIT(W_THEN) | BIT(W_ELSE) | BIT(W_ON) | BIT(W_BY) |
-    BIT(W_TO);
+static const uint64_t before_value = BIT(W_SELECT) | BIT(W_FROM) | BIT(W_WHERE) |
+    BIT(W_HAVING) | BIT(W_LIMIT) | BIT(W_OFFSET) | BIT(W_FETCH) | BIT(W_RETURNING) |
+    BIT(W_DISTINCT) | BIT(W_AND) | BIT(W_OR) | BIT(W_NOT) | BIT(W_LIKE) | BIT(W_ILIKE) |
+    BIT(W_IN) | BIT(W_BETWEEN) | BIT(W_CASE) | BIT(W_WHEN) | BIT(W_THEN) | BIT(W_ELSE) |
+    BIT(W_ON) | BIT(W_BY) | BIT(W_TO);
 
 enum verb {
 	V_NONE,
@@ -454,7 +453,7 @@ open_level(struct scan *s)
 {
 	struct level *up = s->lv, *lv;
 	bool after_name = s->prev_kind == TOK_IDENT || s->prev_kind == TOK_QIDENT ||
-			  s->prev_kind == TOK_UIDENT;
+	    s->prev_kind == TOK_UIDENT;
 
 	if (s->too_deep > 0 || s->depth == LEVELS - 1) {
 		s->too_deep++;
@@ -468,7 +467,7 @@ open_level(struct scan *s)
 	lv = s->lv = &s->levels[++s->depth];
 	lv->verb = V_NONE;
 	lv->locked = up->locked || up->pin_inside || s->prev_word == W_OVER ||
-		     (after_name && s->prev_word == W_OTHER && pins_arguments(s));
+	    (after_name && s->prev_word == W_OTHER && pins_arguments(s));
 	lv->pin = lv->locked || up->pin || (after_name && s->type_name);
 	lv->pin_inside = false;
 	lv->target = NO_TARGET;

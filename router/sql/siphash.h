@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SIP_BUF 512
+#define SIP_BUF   512
 #define SIP_SLACK 16 /* bytes behind the buffered ones that a writer may scribble on */
 
 struct sip_key {
