@@ -244,7 +244,7 @@ enum rc
 startup_parse(struct slice packet, struct arena *a, struct startup *s, struct err *e)
 {
 	struct msgread r = msgread_of(packet);
-	size_t len;
+	size_t len = 0;
 
 	memset(s, 0, sizeof *s);
 	if (startup_length(packet, &len, e) != RC_OK || len != packet.len)
