@@ -130,6 +130,9 @@ carry_over(struct cluster *c, struct snapshot *before)
 		if (strcmp(old->name, c->name) != 0)
 			continue;
 		atomic_store(&c->paused, atomic_load(&old->paused));
+		for (int k = 0; k < c->n_shards; k++)
+			for (int j = 0; j < c->shards[k].n; j++)
+				atomic_store(&c->shards[k].backends[j]->paused, atomic_load(&old->paused));
 		atomic_store(&c->disabled, atomic_load(&old->disabled));
 		pthread_mutex_lock(&old->lock);
 		if (old->schema != NULL)
@@ -155,6 +158,7 @@ cluster_create(struct config *config, const struct db_conf *conf, const char *na
 	if (c->shards == NULL || c->name == NULL)
 		abort();
 	pthread_mutex_init(&c->lock, NULL);
+	list_init(&c->logins);
 	for (int i = 0; i < conf->n_shards; i++)
 		make_shard(c, i, before);
 	carry_over(c, before);
@@ -181,6 +185,7 @@ cluster_unref(struct cluster *c)
 	if (c->schema != NULL)
 		schema_unref(c->schema);
 	pthread_mutex_destroy(&c->lock);
+	login_params_clear(c);
 	if (c->login_password != NULL)
 		OPENSSL_cleanse(c->login_password, strlen(c->login_password));
 	free(c->login_password);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/list.h"
 #include "pool/backend.h"
 #include "router/config/config.h"
 
@@ -30,6 +31,8 @@ struct cluster {
 	int n_shards;
 	atomic_int clients;          /* connected to it now */
 	atomic_bool paused, disabled;
+	struct list logins;          /* startup.c's, under lock: what servers report to which kind of login */
+	int n_logins;
 	/* Schema knowledge; replaced by the schema loader. */
 	pthread_mutex_t lock;
 	struct schema *schema;       /* under lock */
@@ -55,6 +58,7 @@ struct snapshot *snapshot_ref(struct snapshot *);
 void snapshot_unref(struct snapshot *);
 /* With a reference; NULL: no such database. */
 struct cluster *snapshot_cluster(struct snapshot *, struct slice name);
+void login_params_clear(struct cluster *); /* startup.c */
 struct cluster *cluster_ref(struct cluster *);
 /* The first of each cluster is kept. */
 void cluster_remember_login(struct cluster *, const char *user, const char *password);

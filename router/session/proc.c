@@ -23,6 +23,7 @@ struct control {
 	struct timer deadline, poll;
 	enum stop_mode mode;
 	bool stopping;
+	SSL_CTX *previous_tls;
 };
 
 /* ---- news for the workers ---- */
@@ -177,7 +178,8 @@ proc_reload(struct proc *p, struct err *e)
 	}
 	(void)set_log(&config->settings, e);
 	config_restart_needed(atomic_load(&p->snap)->config, config, say_restart, NULL);
-	atomic_store(&p->tls, tls); /* the old one stays: a handshake may be using it */
+	SSL_CTX_free(c->previous_tls);
+	c->previous_tls = atomic_exchange(&p->tls, tls); /* a handshake may be about to use it */
 	proc_publish(p, config);
 	log_line(LOG_NOTICE, "configuration reloaded", "file", c->file, NULL);
 	return RC_OK;
@@ -185,11 +187,17 @@ proc_reload(struct proc *p, struct err *e)
 
 /* ---- stopping ---- */
 
+struct drain_mail {
+	struct mail mail;
+	struct worker *w;
+};
+
 static void
 drain(struct mail *m)
 {
-	struct worker *w = LIST_ENTRY(m, struct worker, drain);
+	struct worker *w = LIST_ENTRY(m, struct drain_mail, mail)->w;
 
+	free(m);
 	atomic_store(&w->draining, true);
 	LIST_FOREACH_SAFE(it, &w->sessions) {
 		struct session *s = LIST_ENTRY(it, struct session, node);
@@ -205,8 +213,12 @@ static void
 drain_workers(struct proc *p)
 {
 	for (int i = 0; i < p->n_workers; i++) {
-		p->workers[i].drain.deliver = drain;
-		loop_post(p->workers[i].loop, &p->workers[i].drain);
+		struct drain_mail *m = calloc(1, sizeof *m);
+
+		if (m == NULL)
+			abort();
+		*m = (struct drain_mail){{NULL, drain}, &p->workers[i]};
+		loop_post(p->workers[i].loop, &m->mail);
 	}
 }
 
@@ -553,7 +565,7 @@ free_worker(struct worker *w)
 static void
 end_pools_here(struct mail *m)
 {
-	pools_end(LIST_ENTRY(m, struct worker, drain)->pools);
+	pools_end(LIST_ENTRY(m, struct worker, end)->pools);
 }
 
 /* Server connections are closed by their own workers; a second is plenty. */
@@ -561,8 +573,8 @@ static void
 end_pools(struct proc *p)
 {
 	for (int i = 0; i < p->n_workers; i++) {
-		p->workers[i].drain.deliver = end_pools_here;
-		loop_post(p->workers[i].loop, &p->workers[i].drain);
+		p->workers[i].end.deliver = end_pools_here;
+		loop_post(p->workers[i].loop, &p->workers[i].end);
 	}
 	for (int waited = 0; waited < 1000; waited++) {
 		bool ended = true;
@@ -602,6 +614,7 @@ proc_stop(struct proc *p)
 	snapshot_unref(p->previous);
 	snapshot_unref(atomic_load(&p->snap));
 	SSL_CTX_free(atomic_load(&p->tls));
+	SSL_CTX_free(c->previous_tls);
 	free(p->workers);
 	free(c->file);
 	free(c);

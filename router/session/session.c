@@ -261,6 +261,9 @@ session_cycle_done(struct session *s)
 		extended_reset(s);
 		if (st != NULL && x->started_us != 0)
 			atomic_fetch_add_explicit(&st->xacts, 1, memory_order_relaxed);
+		if (st != NULL && x->tx_started_us != 0)
+			atomic_fetch_add_explicit(&st->xact_us, loop_now_us(s->w->loop) - x->tx_started_us, memory_order_relaxed);
+		x->tx_started_us = 0;
 		s->txns++;
 		if (s->server != NULL && s->pins == 0 && link_quiet(link_of(s->server)) &&
 		    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) != POOL_MODE_SESSION)

@@ -12,6 +12,7 @@
 #include "wire/tls.h"
 
 #define PASSWORD_MAX 65536
+#define LOGINS_MAX   256 /* kinds of logins per database whose parameters are kept */
 
 /* ---- what servers report to a session with these settings, so that the next such client need not ask one ---- */
 
@@ -21,56 +22,68 @@ struct login_params {
 	char *user; /* is_superuser and session_authorization are its own */
 };
 
-void
-login_params_clear(struct dbview *v)
+static void
+forget(struct login_params *p)
 {
-	struct list *n;
-
-	while ((n = list_pop_front(&v->logins)) != NULL) {
-		struct login_params *p = LIST_ENTRY(n, struct login_params, node);
-
-		varset_unref(p->vars);
-		varset_unref(p->params);
-		free(p->user);
-		free(p);
-	}
+	list_remove(&p->node);
+	varset_unref(p->vars);
+	varset_unref(p->params);
+	free(p->user);
+	free(p);
 }
 
-static struct varset *
-known_params(struct session *s)
+void
+login_params_clear(struct cluster *c)
 {
-	LIST_FOREACH(it, &s->db->logins) {
+	while (!list_empty(&c->logins))
+		forget(LIST_ENTRY(c->logins.next, struct login_params, node));
+}
+
+static struct login_params *
+find_params(struct session *s)
+{
+	LIST_FOREACH(it, &s->db->cluster->logins) {
 		struct login_params *p = LIST_ENTRY(it, struct login_params, node);
 
 		if (p->vars == s->start_vars && strcmp(p->user, s->identity->login.user) == 0)
-			return p->params;
+			return p;
 	}
 	return NULL;
+}
+
+/* With a reference; NULL: no such client has logged in yet. */
+static struct varset *
+known_params(struct session *s)
+{
+	struct cluster *c = s->db->cluster;
+	struct login_params *p;
+	struct varset *params;
+
+	pthread_mutex_lock(&c->lock);
+	p = find_params(s);
+	params = p == NULL ? NULL : varset_ref(p->params);
+	pthread_mutex_unlock(&c->lock);
+	return params;
 }
 
 static void
 remember_params(struct session *s)
 {
+	struct cluster *c = s->db->cluster;
 	struct login_params *p = malloc(sizeof *p);
-	int n = 0;
 
 	if (p == NULL)
 		abort();
-	LIST_FOREACH(it, &s->db->logins)
-		n++;
-	if (n >= 64) {
-		struct login_params *old = LIST_ENTRY(s->db->logins.prev, struct login_params, node);
-
-		list_remove(&old->node);
-		varset_unref(old->vars);
-		varset_unref(old->params);
-		free(old->user);
-		free(old);
-	}
 	p->vars = varset_ref(s->start_vars);
 	p->params = varset_ref(s->params);
 	p->user = strdup(s->identity->login.user);
-	list_push_front(&s->db->logins, &p->node);
+	pthread_mutex_lock(&c->lock);
+	if (find_params(s) != NULL)
+		forget(find_params(s));
+	else if (c->n_logins++ >= LOGINS_MAX)
+		forget(LIST_ENTRY(c->logins.prev, struct login_params, node));
+	list_push_front(&c->logins, &p->node);
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- the end of a login ---- */
@@ -176,6 +189,7 @@ void
 login_need_server(struct session *s)
 {
 	struct plan plan = {.kind = PLAN_ANY, .shard = 0};
+	struct varset *params;
 	struct err e;
 
 	session_set_state(s, SESSION_LOGIN);
@@ -188,8 +202,10 @@ login_need_server(struct session *s)
 		login_replication(s);
 		return;
 	}
-	if (known_params(s) != NULL) {
-		tell_params(s, known_params(s));
+	params = known_params(s);
+	if (params != NULL) {
+		tell_params(s, params);
+		varset_unref(params);
 		login_finish(s);
 		return;
 	}

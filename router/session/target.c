@@ -553,13 +553,23 @@ session_forget_replies(struct link *l)
 
 /* ---- after the statement ---- */
 
+/* SELECT … FOR UPDATE changes nothing that a read would have to see. */
+static bool
+only_locks(const struct sql_stmts *stmts)
+{
+	return stmts != NULL && stmts->n == 1 && stmts->v[0].kind == STMT_SELECT && stmts->v[0].locks_rows &&
+	       !stmts->v[0].modifies && stmts->v[0].n_funcs == 0;
+}
+
 void
 session_sent(struct session *s, const struct plan *plan, const struct sql_stmts *stmts)
 {
 	struct exec *x = s->x;
 
-	if (!x->on_replica && !plan->read_only)
+	if (!x->on_replica && !plan->read_only && !only_locks(stmts))
 		x->wrote = true;
+	if (x->tx_started_us == 0)
+		x->tx_started_us = loop_now_us(s->w->loop);
 	if (!effects_tentative(stmts))
 		x->firm = true;
 	if (x->started_us == 0) {

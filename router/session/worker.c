@@ -84,7 +84,6 @@ worker_view_of(struct worker *w, struct cluster *c)
 	v->refs = 1;
 	v->cluster = cluster_ref(c);
 	v->stats = stats_for(w, c->name);
-	list_init(&v->logins);
 	list_push_back(&w->views, &v->node);
 	return v;
 }
@@ -108,7 +107,6 @@ worker_view_unref(struct dbview *v)
 	if (--v->refs > 0)
 		return;
 	list_remove(&v->node);
-	login_params_clear(v);
 	if (v->schema != NULL)
 		schema_unref(v->schema);
 	cluster_unref(v->cluster);
@@ -159,6 +157,7 @@ worker_admin_view(struct worker *w)
 	conf->hba = config->hba;
 	atomic_init(&c->refs, 1);
 	pthread_mutex_init(&c->lock, NULL);
+	list_init(&c->logins);
 	c->config = config_ref(config);
 	c->conf = c->own_conf = conf;
 	c->name = strdup("weir");

@@ -28,7 +28,6 @@ struct dbview {
 	struct cluster *cluster;
 	struct schema *schema;       /* a reference */
 	unsigned schema_gen;
-	struct list logins;          /* struct login_params: what servers report for a start-up set */
 	struct dbstats *stats;
 };
 
@@ -69,7 +68,7 @@ struct worker {
 	struct slab session_slab, exec_slab;
 	uint64_t rnd;                /* xorshift state, for choices that need no secrecy */
 	atomic_bool draining;
-	struct mail drain;           /* shutdown */
+	struct mail end;             /* pools end */
 	struct mail changed;         /* health changed */
 	atomic_bool changed_posted;
 	atomic_int n_parked;
@@ -116,7 +115,6 @@ struct dbview *worker_view_of(struct worker *, struct cluster *);
 /* Of the admin console: a database without shards. */
 struct dbview *worker_admin_view(struct worker *);
 void worker_view_unref(struct dbview *);
-void login_params_clear(struct dbview *); /* startup.c */
 const struct schema *dbview_schema(struct dbview *);
 struct identity *worker_identity(struct worker *, struct dbview *, struct slice user, const struct pool_login *);
 void identity_unref(struct identity *);
