@@ -131,6 +131,20 @@ def test_settings_exist(path, settings):
     assert not unknown
 
 
+def test_settings_without_effect():
+    """The list in troubleshooting.md is that of the settings whose field nothing reads."""
+    source = ""
+    for path in glob.glob(os.path.join(TOP, "*", "**", "*.[ch]"), recursive=True):
+        if not re.search(r"/(tests|build)/|/admin/show_|/config/(config|settings)", path):
+            source += read(path)
+    fields = re.findall(r'^SETTING\(\w+, [^,]+, (\w+), "([^"]+)"', read(os.path.join(TOP, "router/config/settings.def")), re.M)
+    assert len(fields) > 60
+    unused = {name for field, name in fields if not re.search(r"\b%s\b" % field, source)}
+    page = read(os.path.join(TOP, "docs", "troubleshooting.md")).partition("## Settings without effect")[2]
+    listed = re.findall(r"`(\w+)`", page.partition("of a user's own")[0])
+    assert unused == set(listed) & {name for _, name in fields}
+
+
 # ---- error texts ----
 # Texts that PostgreSQL, libpq or libconfig say.
 FOREIGN = ("canceling statement due to conflict with recovery", "Address already in use", "a syntax error",
