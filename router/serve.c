@@ -128,12 +128,12 @@ command_serve(int argc, char **argv)
 	admin_set_control(&control);
 	if (proc_start(&proc, config, file, &e) != RC_OK) {
 		log_line(LOG_FATAL, "cannot start", "error", e.msg, "hint", e.hint[0] == '\0' ? NULL : e.hint, NULL);
-		return 1;
+		_exit(1); /* threads may run already; nothing is theirs to finish */
 	}
 	if (metrics_start(&proc, atomic_load(&proc.snap)->config->settings.metrics_address,
 	        atomic_load(&proc.snap)->config->settings.metrics_port, &e) != RC_OK) {
 		log_line(LOG_FATAL, "cannot start", "error", e.msg, NULL);
-		return 1;
+		_exit(1);
 	}
 	log_line(LOG_NOTICE, "ready", "version", WEIR_VERSION, "pid", LOG_NUM(getpid()), NULL);
 	proc_run(&proc);

@@ -524,6 +524,8 @@ insert_select(struct compile *c, const struct rel_info *r, const struct sql_quer
 		if (is_direct(c, q->source, pos[k]) ||
 		    output_family(c, q->source, pos[k]) == key_family(d->types[k]))
 			v = output_values(c, q->source, pos[k]);
+		if (v != NULL && !output_never_null(c, q->source, pos[k]))
+			v = NULL;
 		if (v == NULL) {
 			fail_key(
 			    c, r, k, "INSERT … SELECT gives rows of several shards to");
@@ -626,6 +628,8 @@ merge_insert(struct compile *c, const struct sql_query *q, const struct rel_info
 		    resolve_col(c, q, NULL, e, &col) &&
 		    col_family(c, col) == key_family(d->types[k]))
 			v = column_values(c, q, e, false);
+		if (v != NULL && !column_never_null(c, q, e, false))
+			v = NULL;
 		if (v == NULL) {
 			fail_key(c, r, k, "MERGE inserts rows of several shards by");
 			return;
@@ -709,6 +713,8 @@ compile_query(struct compile *c, const struct sql_stmt *st)
 		go_default(c, NULL);
 	c->p->read_only =
 	    st->kind == STMT_SELECT && !st->locks_rows && !st->modifies && !c->primary;
+	c->p->locks_only =
+	    st->kind == STMT_SELECT && st->locks_rows && !st->modifies && !c->primary;
 }
 
 /* ---- programs ---- */

@@ -126,6 +126,70 @@ output_values(struct compile *c, const struct sql_query *q, int pos)
 	return output_by_pos(c, q, pos, &e, &col) ? values_of(c, q, e, col) : NULL;
 }
 
+/* ---- NULL ---- */
+
+/* Values are proven for where an output is compared, which NULL does not pass. Where it is stored, NULL counts. */
+
+static bool
+may_be_left_out(const struct sql_from *t)
+{
+	for (const struct sql_from *j = t->parent; j != NULL; t = j, j = j->parent)
+		if (j->join == JOIN_FULL || (j->join == JOIN_LEFT && t == j->right) ||
+		    (j->join == JOIN_RIGHT && t == j->left))
+			return true;
+	return false;
+}
+
+static bool
+col_never_null(struct compile *c, const struct sql_query *q, struct col col, bool where)
+{
+	struct facts f = {.n = 0};
+	struct sql_query *inner = rel_query(c, col.rel);
+	const char *real;
+
+	if (--c->budget < 0 || col.rel->level != q || col.rel->leaf == NULL)
+		return false;
+	if (where)
+		facts_add_level(c, &f, q, NULL);
+	facts_add_joined(c, &f);
+	for (int i = 0; i < f.n; i++)
+		if (f.v[i].col.rel == col.rel && strcmp(f.v[i].col.name, col.name) == 0)
+			return true; /* a filter asks for it */
+	real = inner == NULL ? NULL : real_name(c, col.rel, col.name);
+	return real != NULL && !may_be_left_out(col.rel->leaf) &&
+	    output_never_null(c, inner, own_position(c, col.rel, real));
+}
+
+bool
+column_never_null(
+    struct compile *c, const struct sql_query *q, const struct sql_expr *e, bool where)
+{
+	struct col col;
+
+	/* a constant NULL is found when the values are read */
+	return e->kind == EXPR_VALUE ||
+	    (resolve_col(c, q, NULL, e, &col) && col_never_null(c, q, col, where));
+}
+
+bool
+output_never_null(struct compile *c, const struct sql_query *q, int pos)
+{
+	const struct sql_expr *e;
+	struct col col;
+
+	if (pos < 0 || --c->budget < 0 || (q->place == PLACE_CTE && q->cte->recursive))
+		return false;
+	if (q->kind == Q_SETOP)
+		return output_never_null(c, q->left, pos) &&
+		    output_never_null(c, q->right, pos);
+	if (q->kind == Q_VALUES)
+		return pos < q->values.width;
+	if (q->grouping_sets || !output_by_pos(c, q, pos, &e, &col))
+		return false;
+	return e == NULL ? col_never_null(c, q, col, true)
+			 : column_never_null(c, q, e, true);
+}
+
 /* ---- pins ---- */
 
 static struct pin *

@@ -246,6 +246,7 @@ plan_run(
 	out->kind = PLAN_ANY;
 	out->shard = SHARD_NONE;
 	out->read_only = p->read_only;
+	out->locks_only = p->locks_only;
 	out->sharded = p->sharded;
 	if (p->kind == PROGRAM_ERROR) {
 		*e = p->err;

@@ -31,6 +31,7 @@ struct plan {
 	enum plan_kind kind;
 	int shard;
 	bool read_only;   /* may run on a replica: nothing written or locked, no volatile function */
+	bool locks_only;  /* not read_only, but all it does is lock the rows that it reads */
 	bool sharded;     /* touches a sharded or reference table (else it is transaction control, SET, catalogs …) */
 	uint64_t shards[16]; /* PLAN_ALL: bitmap, up to 1024 shards */
 	struct {

@@ -88,6 +88,7 @@ struct program {
 	enum program_kind kind;
 	struct err err;
 	bool read_only, sharded, uses_params, writes;
+	bool locks_only;
 	int fixed; /* shard, or SHARD_NONE */
 	struct pin **pins;
 	int n_pins;
@@ -238,6 +239,10 @@ struct value_set *output_values(struct compile *, const struct sql_query *, int 
 /* … that a column can have in a level, above its joins (`where` false: without its
  * WHERE). */
 struct value_set *column_values(
+    struct compile *, const struct sql_query *, const struct sql_expr *, bool where);
+/* … and that it is never NULL, beside what a constant or parameter may be. */
+bool output_never_null(struct compile *, const struct sql_query *, int pos);
+bool column_never_null(
     struct compile *, const struct sql_query *, const struct sql_expr *, bool where);
 struct plan_value compile_value(struct compile *, const struct sql_value *, bool array);
 bool compile_values(struct compile *, const struct sql_expr *, int n, struct value_set *);

@@ -30,6 +30,7 @@ static enum rc
 fold(struct plan *all, const struct plan *one, struct err *e)
 {
 	bool read_only = all->read_only && one->read_only, sharded = all->sharded || one->sharded;
+	bool locks_only = !read_only && (all->read_only || all->locks_only) && (one->read_only || one->locks_only);
 
 	if (all->kind == PLAN_ANY)
 		*all = *one;
@@ -41,6 +42,7 @@ fold(struct plan *all, const struct plan *one, struct err *e)
 		return RC_ERR;
 	}
 	all->read_only = read_only;
+	all->locks_only = locks_only;
 	all->sharded = sharded;
 	return RC_OK;
 }

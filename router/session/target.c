@@ -419,13 +419,16 @@ static void
 not_granted(struct waiter *w, const struct err *e)
 {
 	struct session *s = LIST_ENTRY(w, struct exec, waiter)->session;
+	struct err mine;
 
 	if (server_trouble(e) && s->state == SESSION_ACTIVE && wait_for_server(s, s->x->resume) == RC_AGAIN)
 		return;
 	s->x->resume = NULL;
 	s->x->blocked = BLOCK_NOT;
 	s->x->shard = SHARD_NONE;
-	session_error(s, e);
+	mine = *e;
+	mine.blast = BLAST_TXN; /* the client stays */
+	session_error(s, &mine);
 	if (s->state == SESSION_ACTIVE && s->x != NULL)
 		session_run(s);
 }
@@ -441,6 +444,7 @@ acquire(struct session *s, void (*resume)(struct session *), struct err *e)
 	switch (pool_acquire(pools_get(s->w->pools, x->backend, &s->identity->login), &x->waiter, &server, e)) {
 	case RC_ERR:
 		x->shard = SHARD_NONE;
+		e->blast = BLAST_TXN;
 		return server_trouble(e) && s->state == SESSION_ACTIVE ? wait_for_server(s, resume) : RC_ERR;
 	case RC_AGAIN:
 		x->resume = resume;
@@ -553,20 +557,12 @@ session_forget_replies(struct link *l)
 
 /* ---- after the statement ---- */
 
-/* SELECT … FOR UPDATE changes nothing that a read would have to see. */
-static bool
-only_locks(const struct sql_stmts *stmts)
-{
-	return stmts != NULL && stmts->n == 1 && stmts->v[0].kind == STMT_SELECT && stmts->v[0].locks_rows &&
-	       !stmts->v[0].modifies && stmts->v[0].n_funcs == 0;
-}
-
 void
 session_sent(struct session *s, const struct plan *plan, const struct sql_stmts *stmts)
 {
 	struct exec *x = s->x;
 
-	if (!x->on_replica && !plan->read_only && !only_locks(stmts))
+	if (!x->on_replica && !plan->read_only && !plan->locks_only)
 		x->wrote = true;
 	if (x->tx_started_us == 0)
 		x->tx_started_us = loop_now_us(s->w->loop);
