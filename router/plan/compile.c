@@ -119,8 +119,9 @@ good_key(struct compile *c, const struct rel_info *r)
 			    "the key column \"%s\" of table \"%s\" has not the type or "
 			    "collation that the shard map says",
 			    r->mt->key[i], r->name);
-			fail_hint(c, "Correct the distribution's type in the map; weir "
-				     "check compares them.");
+			fail_hint(c,
+			    "Correct the distribution's type in the map; weir "
+			    "check compares them.");
 			return false;
 		}
 	return true;
@@ -195,8 +196,9 @@ add_local(struct compile *c, const struct rel_info *r)
 		    "table \"%s\" is not in the shard map, and the schema has not been "
 		    "read",
 		    r->name);
-		fail_hint(c, "It may be a view of sharded tables. A shard must be "
-			     "reachable, or name one with SET weir.shard.");
+		fail_hint(c,
+		    "It may be a view of sharded tables. A shard must be "
+		    "reachable, or name one with SET weir.shard.");
 	}
 	go_default(c, r->name);
 }
@@ -580,8 +582,9 @@ check_sets(struct compile *c, const struct sql_query *q, const struct rel_info *
 			fail(c, "0A000",
 			    "UPDATE of column \"%s\", the key of table \"%s\"",
 			    r->mt->key[k], r->name);
-			fail_hint(c, "A row cannot move to another shard yet: DELETE and "
-				     "INSERT it.");
+			fail_hint(c,
+			    "A row cannot move to another shard yet: DELETE and "
+			    "INSERT it.");
 		}
 }
 

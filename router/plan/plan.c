@@ -62,11 +62,11 @@ static bool
 is_current(const struct program *p, const struct plan_ctx *ctx)
 {
 	return p->map == ctx->map && p->epoch == ctx->map->epoch &&
-	       p->schema_id == schema_id(ctx->schema) &&
-	       same_text(p->search_path, ctx->search_path) &&
-	       same_text(p->user, ctx->user) &&
-	       p->shadowed == shadowed_now(p, ctx->temp_tables) &&
-	       (p->n_names <= 64 || ctx->temp_tables == NULL);
+	    p->schema_id == schema_id(ctx->schema) &&
+	    same_text(p->search_path, ctx->search_path) &&
+	    same_text(p->user, ctx->user) &&
+	    p->shadowed == shadowed_now(p, ctx->temp_tables) &&
+	    (p->n_names <= 64 || ctx->temp_tables == NULL);
 }
 
 struct program *
@@ -102,8 +102,9 @@ static enum rc
 nowhere(struct err *e)
 {
 	err_set(e, "0A000", BLAST_STMT, "no shard has all tables of the statement");
-	err_hint(e, "Reference tables are on every shard of the map; the others where "
-		    "their distribution has rows.");
+	err_hint(e,
+	    "Reference tables are on every shard of the map; the others where "
+	    "their distribution has rows.");
 	return RC_ERR;
 }
 
@@ -136,8 +137,9 @@ several(const struct eval *ev, const struct program *p, const struct pin *blamed
 			    "UPDATE of the key moves rows of table \"%s\" to another "
 			    "shard",
 			    p->pins[i]->table);
-			err_hint(e, "A row cannot move to another shard yet: DELETE and "
-				    "INSERT it.");
+			err_hint(e,
+			    "A row cannot move to another shard yet: DELETE and "
+			    "INSERT it.");
 			return RC_ERR;
 		}
 	if (ev->unproven.sqlstate[0] != '\0' && blamed != NULL) {
@@ -161,8 +163,9 @@ several(const struct eval *ev, const struct program *p, const struct pin *blamed
 		    "statement for each.",
 		    blamed->table, blamed->key);
 	else
-		err_hint(e, "Its tables are on different shards: run one statement for "
-			    "each, or name the shard with SET weir.shard.");
+		err_hint(e,
+		    "Its tables are on different shards: run one statement for "
+		    "each, or name the shard with SET weir.shard.");
 	return RC_ERR;
 }
 
@@ -237,10 +240,8 @@ plan_run(
 
 	if (s->stmts == NULL) {
 		*e = *s->err;
-		if (!shard_map_plain(ctx->map))
-			return RC_ERR;
 		*out = (struct plan){.kind = PLAN_ONE};
-		return RC_OK;
+		return shard_map_plain(ctx->map) ? RC_OK : RC_ERR;
 	}
 	p = plan_program(s, i, ctx);
 	out->kind = PLAN_ANY;

@@ -66,7 +66,8 @@ struct plan_ctx {
 	struct arena *arena;             /* for values; reset by the caller after the statement */
 };
 
-/* Where statement `i` of the shape runs. RC_ERR: refused (0A000, 42P01, 22P02 …) with a hint. */
+/* Where statement `i` of the shape runs. RC_ERR: refused (0A000, 42P01, 22P02 …) with a hint; read_only and sharded are
+ * right then too, for a session that has named its shard (weir.shard) and goes there in spite of it. */
 enum rc plan_run(struct shape *, int i, const struct plan_ctx *, struct plan *, struct err *) WARN_UNUSED;
 
 /* For `weir explain`, EXPLAIN and golden files: several lines of text that end with a newline. */

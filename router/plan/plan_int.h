@@ -21,10 +21,10 @@
 #include "router/route/schema.h"
 #include "router/sql/query.h"
 
-#define VIEWS_MAX 256 /* expanded in one statement */
-#define RELS_MAX 4096
+#define VIEWS_MAX    256 /* expanded in one statement */
+#define RELS_MAX     4096
 #define FACTS_BUDGET 20000 /* conditions looked at while one statement is compiled */
-#define KEYS_MAX 65536     /* values of one IN list or array that are routed one by one */
+#define KEYS_MAX     65536 /* values of one IN list or array that are routed one by one */
 
 /* ---- pins: which rows of a table can matter ---- */
 
