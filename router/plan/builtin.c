@@ -5,12 +5,12 @@
 #include "router/plan/plan_int.h"
 
 static const struct builtin builtins[] = {
-#define IMMUTABLE SCHEMA_IMMUTABLE
-#define STABLE SCHEMA_STABLE
-#define VOLATILE SCHEMA_VOLATILE
-#define ANYWHERE false, false
-#define PRIMARY true, false
-#define TABLES true, true
+#define IMMUTABLE                        SCHEMA_IMMUTABLE
+#define STABLE                           SCHEMA_STABLE
+#define VOLATILE                         SCHEMA_VOLATILE
+#define ANYWHERE                         false, false
+#define PRIMARY                          true, false
+#define TABLES                           true, true
 #define BUILTIN(name, volatility, where) {name, volatility, where},
 #include "router/plan/builtin_func.def"
 #undef BUILTIN
@@ -35,7 +35,8 @@ add_user(struct compile *c, const char *schema, const char *name, int n_args,
 {
 	struct schema_func f;
 
-	if (c->schema == NULL)
+	/* what the schema knows of pg_catalog is add_builtin()'s */
+	if (c->schema == NULL || strcmp(schema, "pg_catalog") == 0)
 		return;
 	f = schema_func(c->schema, schema, name, n_args);
 	if (!f.found)
@@ -78,10 +79,11 @@ func_info(struct compile *c, const char *schema, const char *name, int n_args,
 	struct func_info out = {.user = false};
 	bool builtin;
 
-	if (schema != NULL && (strcmp(schema, "pg_catalog") == 0 ||
-				  strcmp(schema, "information_schema") == 0)) {
+	if (schema != NULL &&
+	    (strcmp(schema, "pg_catalog") == 0 ||
+		strcmp(schema, "information_schema") == 0)) {
 		out.unknown = !add_builtin(c, name, n_args, &out) &&
-			      strcmp(schema, "pg_catalog") == 0 && c->schema == NULL;
+		    strcmp(schema, "pg_catalog") == 0 && c->schema == NULL;
 		out.primary |= out.unknown;
 		return out;
 	}

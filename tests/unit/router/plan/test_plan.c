@@ -103,8 +103,8 @@ static void
 test_recompiled_when_something_changes(void **state)
 {
 	struct world *w = *state;
-	static const char *const temp[] = {"orders", NULL}, *const other[] = {
-								"elsewhere", NULL};
+	static const char *const temp[] = {"orders", NULL},
+				 *const other[] = {"elsewhere", NULL};
 	const char *sql = "SELECT * FROM orders WHERE customer_id = 5";
 	struct shard_map *one = plain_map(), *map = w->map;
 
@@ -211,10 +211,9 @@ test_hostile_parameters(void **state)
 		p.format = (int16_t)(rand_r(&seed) % 2);
 		p.ptr = bytes + 64 - p.len; /* so that one byte too far is seen */
 		for (int k = 0; k < 64; k++)
-			bytes[k] =
-			    (char)(rand_r(&seed) % 3 == 0
-				       ? rand_r(&seed)
-				       : "{}\",0123456789NULL\\ "[rand_r(&seed) % 20]);
+			bytes[k] = (char)(rand_r(&seed) % 3 == 0
+				? rand_r(&seed)
+				: "{}\",0123456789NULL\\ "[rand_r(&seed) % 20]);
 		if (p.format == 1 && p.len >= 20 && i % 2 == 0)
 			memcpy((char *)p.ptr, "\0\0\0\1\0\0\0\0\0\0\0\24\0\0\0\2\0\0\0\1",
 			    20);
@@ -308,6 +307,37 @@ test_cost(void **state)
 	assert_int_equal(w->arena.used, used);
 }
 
+/* A schema as the loader makes it, which knows the volatile functions of pg_catalog. */
+static void
+test_catalog_functions(void **state)
+{
+	struct world *w = *state;
+	struct schema_builder *b = schema_builder_create();
+	struct schema *loaded;
+	struct plan p;
+	struct err e;
+
+	schema_builder_func(b, "pg_catalog", "random", 0, 0, false, 'v');
+	schema_builder_func(b, "pg_catalog", "from_the_future", 1, 0, false, 'v');
+	schema_builder_func(b, "public", "many", 3, 1, false, 'i');
+	schema_builder_func(b, "public", "many", 1, 0, true, 's');
+	loaded = schema_builder_finish(b);
+	w->ctx.schema = loaded;
+	w->ctx.search_path = "pg_catalog, public";
+	assert_int_equal(
+	    plan_run(shape(w, "SELECT random()"), 0, &w->ctx, &p, &e), RC_OK);
+	assert_true(p.read_only);
+	assert_int_equal(
+	    plan_run(shape(w, "SELECT from_the_future(1)"), 0, &w->ctx, &p, &e), RC_OK);
+	assert_false(p.read_only);
+	assert_string_equal(plan(w, "SELECT many(1, 2, 3)"), "0A000");
+	assert_false(schema_func(loaded, "public", "random", 0).found);
+	assert_int_equal(
+	    schema_func(loaded, "public", "many", 2).volatility, SCHEMA_STABLE);
+	w->ctx.schema = w->schema;
+	schema_unref(loaded);
+}
+
 static void
 test_describe(void **state)
 {
@@ -337,6 +367,7 @@ main(void)
 	    CASE(test_hostile_parameters),
 	    CASE(test_large),
 	    CASE(test_cost),
+	    CASE(test_catalog_functions),
 	    CASE(test_describe),
 	};
 
