@@ -133,6 +133,7 @@ def standard_databases(fleet):
         database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 8;"),
         database_block(fleet, "wire_session", "wire", ["s1"], False, session + " pool_size = 8;"),
         database_block(fleet, "wire_sharded", "wire", None, False, "pool_size = 8;", WIRE_FUNCTIONS),
+        database_block(fleet, "replication", "wire", ["s1"], False),
         database_block(fleet, "drivers", "drivers", ["s1"], False, "pool_size = 4;"),
         database_block(fleet, "drivers_session", "drivers", ["s1"], False, session + " pool_size = 20;"),
     ]

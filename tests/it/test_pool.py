@@ -95,13 +95,13 @@ def test_waiters_are_served_and_time_out(own_weir, fleet):
     w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
                                                    'pool_size = 1; query_wait_timeout = "1s";')])
     with w.connect("wire") as holder, w.connect("wire") as waiter:
-        holder.simple("begin")
+        holder.simple("begin; select 1")
         start = time.time()
         with pytest.raises(wire.ServerError) as e:
             waiter.simple("select 1", timeout=10)
         assert e.value.sqlstate == "53300" and 0.5 < time.time() - start < 5
     with w.connect("wire") as holder, w.connect("wire") as waiter:
-        holder.simple("begin")
+        holder.simple("begin; select 1")
         waiter.send(wire.query("select 2"))
         time.sleep(0.2)
         holder.simple("commit")
@@ -113,7 +113,7 @@ def test_login_while_the_pool_is_busy(own_weir, fleet):
     w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
                                                    'pool_size = 1; query_wait_timeout = "3s";')])
     with w.connect("wire") as holder:
-        holder.simple("begin")
+        holder.simple("begin; select 1")
         with w.connect("wire") as late:
             late.send(wire.query("select 'served'"))
             holder.simple("commit")
@@ -145,7 +145,7 @@ def test_pipelines_under_saturation(small):
 def test_cancel_of_a_waiting_client(own_weir, fleet):
     w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 1;")])
     with w.connect("wire") as holder, w.connect("wire") as waiter:
-        holder.simple("begin")
+        holder.simple("begin; select 1")
         holder.simple("select 1")
         waiter.send(wire.query("select 1"))
         time.sleep(0.3)

@@ -37,6 +37,7 @@ def test_logical(place, fleet):
 
 
 def test_physical(place, fleet, tmp_path):
+    """These tools name the database `replication`, which Weir's configuration must have to know the server."""
     p = fleet.d["shards"][0]["primary"]
     end = fleet.psql(p, "select pg_switch_wal(); select pg_current_wal_lsn()", "wire").strip().splitlines()[-1]
     tool(place, "pg_receivewal", "-D", str(tmp_path), "--endpos=" + end, "--no-loop", "--no-sync", "--status-interval=1")

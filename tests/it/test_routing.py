@@ -112,11 +112,18 @@ def test_reads_go_to_replicas(weir, fleet, shop, empty):
         assert w.simple(sql) == [("Ada", shop["primary"][where], "f")]
         w.simple("commit")
         assert w.simple(sql + " for update")[0][1] == shop["primary"][where]
-        w.simple("begin read only")
-        assert w.simple(sql)[0][1] == shop["replica"][where]
-        w.simple("commit")
         w.simple("set weir.target = 'primary'")
         assert w.simple(sql) == [("Ada", shop["primary"][where], "f")]
+
+
+def test_read_only_transactions_go_to_replicas(weir, fleet, shop, empty):
+    where = shard_of(fleet, 42)
+    fleet.wait_streaming()
+    with weir.connect() as w:
+        for begin in ("begin read only", "start transaction isolation level repeatable read read only"):
+            w.simple(begin)
+            assert w.simple("select count(*), %s from customers where id = 42" % PORT) == [("0", shop["replica"][where])]
+            w.simple("commit")
 
 
 def test_read_your_writes(weir, fleet, shop, empty):
