@@ -30,17 +30,18 @@ struct login {
 	const char *user, *password;
 };
 
-/* Who asks: the database's user, else the server's, else the one who runs auth_query. */
+/* Who asks: service_user, else the database's user, else the server's, else the one who runs auth_query. */
 static struct login
 login_of(const struct probe *p)
 {
 	const struct db_conf *db = p->db;
-	const char *auth_user = db->settings.auth_user;
+	bool service = db->settings.service_user[0] != '\0';
+	const char *auth_user = service ? db->settings.service_user : db->settings.auth_user;
 	const struct secret *secret;
 
-	if (db->user != NULL)
+	if (!service && db->user != NULL)
 		return (struct login){db->user, db->password};
-	if (p->server->user != NULL)
+	if (!service && p->server->user != NULL)
 		return (struct login){p->server->user, p->server->password};
 	if (auth_user[0] == '\0')
 		return (struct login){NULL, NULL};

@@ -341,7 +341,9 @@ query_run(struct job *job)
 		if (PQntuples(r) == 1 && !PQgetisnull(r, 0, 1))
 			j->secret = strdup(PQgetvalue(r, 0, 1));
 	} else {
+		j->failed = false; /* the user is unknown to us, as one whom the query does not find */
 		service_error(conn, "auth_query", &j->err);
+		log_line(LOG_ERROR, "auth_query failed", "database", j->cluster->name, "error", j->err.msg, NULL);
 	}
 	PQclear(r);
 	service_release(j->cluster, shard, conn);

@@ -307,6 +307,23 @@ whole_messages_only(const struct server *server)
 
 /* ---- time limits: one timer, whose meaning is the state's ---- */
 
+/* What ends an idle transaction first. */
+static uint64_t
+transaction_limit(struct session *s, const struct user_conf *u, const struct db_conf *db, const char **what)
+{
+	uint64_t idle = CONFIG_VALUE(u, db, idle_transaction_timeout_us);
+	uint64_t whole = CONFIG_VALUE(u, db, transaction_timeout_us);
+	uint64_t open = loop_now_us(s->w->loop) - s->x->tx_started_us;
+	uint64_t left = open < whole ? whole - open : 1000;
+
+	if (whole == 0 || s->x->tx_started_us == 0 || (idle != 0 && idle < left)) {
+		*what = "idle_transaction_timeout";
+		return idle;
+	}
+	*what = "transaction_timeout";
+	return left;
+}
+
 static uint64_t
 time_limit(struct session *s, const char **what)
 {
@@ -326,11 +343,7 @@ time_limit(struct session *s, const char **what)
 		*what = "query_timeout";
 		return CONFIG_VALUE(u, db, query_timeout_us);
 	}
-	if (s->tx != 'I') {
-		*what = "idle_transaction_timeout";
-		return CONFIG_VALUE(u, db, idle_transaction_timeout_us);
-	}
-	return 0;
+	return s->tx == 'I' ? 0 : transaction_limit(s, u, db, what);
 }
 
 void
@@ -404,7 +417,7 @@ timed_out(struct timer *t)
 		query_timed_out(s);
 		return;
 	}
-	(void)err_set(&e, strcmp(what, "idle_transaction_timeout") == 0 ? "25P03" : "57P05", BLAST_SESSION,
+	(void)err_set(&e, strstr(what, "transaction_timeout") != NULL ? "25P03" : "57P05", BLAST_SESSION,
 	    "terminating connection due to %s", what);
 	session_fatal(s, &e);
 }

@@ -92,7 +92,7 @@ hinted_shard(const struct session *s, const struct shape *shape)
 }
 
 static void
-obey_hints(struct session *s, const struct shape *shape, struct plan *plan)
+obey_hints(struct session *s, const struct shape *shape, const struct sql_stmt *stmt, struct plan *plan)
 {
 	enum target target = s->target;
 
@@ -102,7 +102,7 @@ obey_hints(struct session *s, const struct shape *shape, struct plan *plan)
 		target = TARGET_REPLICA;
 	if (target == TARGET_PRIMARY)
 		plan->read_only = false;
-	if (target == TARGET_REPLICA)
+	if (target == TARGET_REPLICA && stmt != NULL && stmt->kind == STMT_SELECT && !stmt->locks_rows && !stmt->modifies)
 		plan->read_only = true;
 }
 
@@ -154,11 +154,15 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 	} else if (rc == RC_ERR && stmt != NULL && stmt->kind != STMT_UNREADABLE) {
 		return RC_ERR;
 	}
+	if (stmt != NULL && stmt->kind == STMT_BEGIN && !stmt->read_only) {
+		plan->read_only = false; /* what follows in its transaction may write */
+		plan->locks_only = true;
+	}
 	if (plan->kind == PLAN_ANY && plan->shard == SHARD_NONE)
 		plan->shard = session_any_shard(s);
 	if (plan->kind == PLAN_ALL && session_one_shard(s))
 		*plan = (struct plan){.kind = PLAN_ONE, .shard = 0, .sharded = true};
-	obey_hints(s, shape, plan);
+	obey_hints(s, shape, stmt, plan);
 	return RC_OK;
 }
 
