@@ -89,8 +89,7 @@ fuzz-build: $(FUZZ_BIN)
 
 # ---- what people type ----
 PREFIX ?= /usr/local
-FUZZ_SECONDS ?= 60
-export FUZZ_SECONDS
+
 
 .PHONY: help demo demo-stop test lint bench fuzz soak install uninstall clean compile_commands.json
 help:
