@@ -202,10 +202,10 @@ plan_describe(struct shape *s, int i, const struct plan_ctx *ctx, const struct p
 	put(&t, "server: %s\n", plan->read_only ? "primary or replica" : "primary");
 	if (p->fixed != SHARD_NONE)
 		put(&t, "because: %s\n",
-		    s->stmts->weir_shard != NULL ? "the statement names the shard"
-		    : shard_map_plain(ctx->map)  ? "there is one shard"
-		    : p->sharded                 ? "all its tables are there"
-						 : "it concerns the default shard");
+		    s->stmts->weir_shard != NULL    ? "the statement names the shard"
+			: shard_map_plain(ctx->map) ? "there is one shard"
+			: p->sharded                ? "all its tables are there"
+						    : "it concerns the default shard");
 	for (int k = 0; k < p->n_pins; k++) {
 		put(&t, "because: %s: ", p->pins[k]->table);
 		put_pin(&t, ctx, p->pins[k]);

@@ -127,11 +127,10 @@ route_list(struct routing *r, struct err *e)
 	if (set->n > KEYS_MAX || mixes_times(r->ev, r->pin, set, r->dist->types[0]))
 		return VALUE_IS_UNKNOWN;
 	for (int i = 0; i < set->n; i++) {
-		enum value_result v =
-		    set->v[i].array
-			? value_array(
-			      r->ev, &set->v[i], r->dist->types[0], route_element, r, e)
-			: value_key(r->ev, &set->v[i], r->dist->types[0], &key, e);
+		enum value_result v = set->v[i].array
+		    ? value_array(
+			  r->ev, &set->v[i], r->dist->types[0], route_element, r, e)
+		    : value_key(r->ev, &set->v[i], r->dist->types[0], &key, e);
 
 		if (v == VALUE_IS_NULL && r->pin->stored)
 			return null_key(r->pin, e);
@@ -232,9 +231,9 @@ eval_list(struct eval *ev, const struct pin *p, struct shard_set *out, struct pl
 		if (rc != RC_OK)
 			return rc;
 		for (int w = 0; w < MAP_SHARD_WORDS; w++)
-			out->bits[w] = i == 0               ? one.bits[w]
-				       : p->kind == PIN_AND ? out->bits[w] & one.bits[w]
-							    : out->bits[w] | one.bits[w];
+			out->bits[w] = i == 0    ? one.bits[w]
+			    : p->kind == PIN_AND ? out->bits[w] & one.bits[w]
+						 : out->bits[w] | one.bits[w];
 	}
 	return RC_OK;
 }

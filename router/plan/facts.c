@@ -204,10 +204,10 @@ compare(struct compile *c, struct facts *f, struct place at, const struct sql_co
 	if (col->kind == EXPR_VALUE) {
 		col = cond->right;
 		value = cond->left;
-		op = op == CMP_LT   ? CMP_GT
-		     : op == CMP_LE ? CMP_GE
-		     : op == CMP_GE ? CMP_LE
-				    : CMP_LT;
+		op = op == CMP_LT  ? CMP_GT
+		    : op == CMP_LE ? CMP_GE
+		    : op == CMP_GE ? CMP_LE
+				   : CMP_LT;
 	}
 	n = facts_column_node(c, f, at, col, &family);
 	if (n < 0 || !compile_values(c, value, 1, &one))
@@ -475,7 +475,7 @@ static bool
 is_open(const struct sql_query *q)
 {
 	return q->kind <= Q_SETOP && !q->limit && !q->distinct_on && !q->window &&
-	       !q->grouping_sets && !q->locks;
+	    !q->grouping_sets && !q->locks;
 }
 
 /* The table of a level that stands for the query on the way; NULL: the way ends. */
@@ -617,12 +617,12 @@ facts_settle(struct compile *c, struct facts *f)
 			const char *real = real_name(c, col.rel, col.name);
 
 			values = real == NULL
-				     ? NULL
-				     : output_values(c, q, output_position(c, q, real));
+			    ? NULL
+			    : output_values(c, q, output_position(c, q, real));
 		} else {
 			values = inner_of(c, col, q, &e, &inner)
-				     ? values_of(c, q, e, inner)
-				     : NULL;
+			    ? values_of(c, q, e, inner)
+			    : NULL;
 		}
 		if (values == NULL)
 			continue;

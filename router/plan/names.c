@@ -59,7 +59,7 @@ static bool
 is_catalog_schema(const char *s)
 {
 	return strcmp(s, "pg_catalog") == 0 || strcmp(s, "information_schema") == 0 ||
-	       strncmp(s, "pg_toast", 8) == 0;
+	    strncmp(s, "pg_toast", 8) == 0;
 }
 
 static bool
@@ -134,8 +134,9 @@ search(struct compile *c, const struct schema_table *in_view, const char *name,
     struct rel_info *r)
 {
 	for (int known = c->schema != NULL; known >= 0; known--) {
-		if (in_view != NULL && (try_schema(c, in_view->schema, name, known, r) ||
-					   try_schema(c, "public", name, known, r)))
+		if (in_view != NULL &&
+		    (try_schema(c, in_view->schema, name, known, r) ||
+			try_schema(c, "public", name, known, r)))
 			return true;
 		for (int i = 0; in_view == NULL && i < c->n_path; i++)
 			if (try_schema(c, c->path[i], name, known, r))
@@ -149,8 +150,9 @@ resolve_table(struct compile *c, const struct sql_rel *rel, struct rel_info *r)
 {
 	r->name = rel->name;
 	r->kind = TABLE_LOCAL;
-	if (rel->schema != NULL && (strcmp(rel->schema, "pg_temp") == 0 ||
-				       strncmp(rel->schema, "pg_temp_", 8) == 0)) {
+	if (rel->schema != NULL &&
+	    (strcmp(rel->schema, "pg_temp") == 0 ||
+		strncmp(rel->schema, "pg_temp_", 8) == 0)) {
 		r->kind = TABLE_TEMP;
 		return;
 	}

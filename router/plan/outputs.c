@@ -50,7 +50,7 @@ walk_star(struct compile *c, const struct sql_from *f, const struct sql_expr *e,
 	if (f->rel == NULL) {
 		/* a.* is not touched by USING */
 		w->lost = (e->rel == NULL && (f->n_using > 0 || f->natural)) ||
-			  f->renamed || (e->rel != NULL && f->alias != NULL);
+		    f->renamed || (e->rel != NULL && f->alias != NULL);
 		walk_star(c, f->left, e, w);
 		walk_star(c, f->right, e, w);
 		return;
@@ -122,8 +122,8 @@ output_name_at(struct compile *c, const struct sql_query *q, int pos)
 	q = leftmost(q);
 	if (q->kind == Q_VALUES)
 		return pos < q->values.width
-			   ? arena_printf(&c->scratch, "column%d", pos + 1)
-			   : NULL;
+		    ? arena_printf(&c->scratch, "column%d", pos + 1)
+		    : NULL;
 	if (!output_by_pos(c, q, pos, &e, &col))
 		return NULL;
 	if (e == NULL)
@@ -180,7 +180,7 @@ output_by_name(struct compile *c, const struct sql_query *q, const char *name,
 	if (q->kind == Q_VALUES || q->kind == Q_SETOP) {
 		pos = output_position(c, q, name);
 		return pos >= 0 &&
-		       (q->kind == Q_SETOP || output_by_pos(c, q, pos, e, col));
+		    (q->kind == Q_SETOP || output_by_pos(c, q, pos, e, col));
 	}
 	for (int i = 0; i < q->n_targets; i++) {
 		const struct sql_target *t = &q->targets[i];
@@ -280,8 +280,8 @@ table_family(struct compile *c, const struct sql_rel *rel, const char *visible)
 	if (r->st != NULL && r->kind != TABLE_VIEW) {
 		i = schema_column(r->st, real);
 		return i >= 0 && r->st->columns[i].deterministic
-			   ? type_family(r->st->columns[i].type)
-			   : FAMILY_NONE;
+		    ? type_family(r->st->columns[i].type)
+		    : FAMILY_NONE;
 	}
 	if (r->mt != NULL && r->mt->distribution >= 0)
 		for (i = 0; i < r->mt->n_key; i++)
@@ -376,5 +376,5 @@ key_type_differs(const struct shard_map *map, const struct rel_info *r, int key)
 	type = map->distributions[r->mt->distribution].types[key];
 	i = schema_column(st, r->mt->key[key]);
 	return i < 0 || type_family(st->columns[i].type) != key_family(type) ||
-	       !st->columns[i].deterministic;
+	    !st->columns[i].deterministic;
 }

@@ -35,9 +35,9 @@ has_own_column(struct compile *c, const struct sql_rel *rel, const char *name)
 		if (output_by_name(c, q, name, &e, &col))
 			return FOUND_YES;
 		return output_name_at(c, q, 0) != NULL &&
-			       output_position(c, q, name) == -1
-			   ? FOUND_NO
-			   : FOUND_MAYBE;
+			output_position(c, q, name) == -1
+		    ? FOUND_NO
+		    : FOUND_MAYBE;
 	}
 	if (rel->kind != REL_TABLE)
 		return FOUND_MAYBE;
@@ -235,8 +235,8 @@ names_rel(struct compile *c, const struct sql_rel *rel, const struct sql_expr *e
 	if (e->schema == NULL)
 		return true;
 	return rel->kind == REL_TABLE && rel->name == rel->alias &&
-	       rel_info(c, rel)->schema != NULL &&
-	       strcmp(rel_info(c, rel)->schema, e->schema) == 0;
+	    rel_info(c, rel)->schema != NULL &&
+	    strcmp(rel_info(c, rel)->schema, e->schema) == 0;
 }
 
 /* rel.col; FOUND_MAYBE: the table is here, the column is not known. */

@@ -55,8 +55,9 @@ add_default(struct compile *c, struct where *w, const char *table)
 		fail(c, "42P01",
 		    "table \"%s\" is not in the shard map, and there is no default shard",
 		    table);
-		fail_hint(c, "Add it to the map's tables, set default_shard, or name the "
-			     "shard with SET weir.shard.");
+		fail_hint(c,
+		    "Add it to the map's tables, set default_shard, or name the "
+		    "shard with SET weir.shard.");
 		return;
 	}
 	s.bits[d / 64] |= UINT64_C(1) << (d % 64);
@@ -231,8 +232,9 @@ ddl(struct compile *c, const struct sql_stmt *st)
 		fail(c, "0A000",
 		    "this statement is about a whole server, and the database has "
 		    "several shards");
-		fail_hint(c, "Connect to the servers themselves, or name one with SET "
-			     "weir.shard.");
+		fail_hint(c,
+		    "Connect to the servers themselves, or name one with SET "
+		    "weir.shard.");
 		break;
 	}
 }

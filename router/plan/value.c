@@ -3,11 +3,11 @@
 
 #include "router/plan/plan_int.h"
 
-#define OID_TEXT 25
+#define OID_TEXT    25
 #define OID_UNKNOWN 705
 #define OID_VARCHAR 1043
-#define OID_INT4 23
-#define OID_INT8 20
+#define OID_INT4    23
+#define OID_INT8    20
 #define OID_NUMERIC 1700
 
 /* Integers, numerics and uuids mean the same in every session. */
@@ -68,10 +68,10 @@ static enum value_result
 number_key(struct eval *ev, const struct plan_value *v, const struct sql_const *k,
     enum key_type type, struct key *key, struct err *e)
 {
-	uint32_t oid = v->oid != 0              ? v->oid
-		       : k->class == CONST_INT4 ? OID_INT4
-		       : k->class == CONST_INT8 ? OID_INT8
-						: OID_NUMERIC;
+	uint32_t oid = v->oid != 0   ? v->oid
+	    : k->class == CONST_INT4 ? OID_INT4
+	    : k->class == CONST_INT8 ? OID_INT8
+				     : OID_NUMERIC;
 	struct slice text = k->raw;
 	char *digits;
 
@@ -90,10 +90,10 @@ static enum value_result
 text_key(struct eval *ev, uint32_t oid, struct slice text, enum key_type type,
     struct key *key, struct err *e)
 {
-	enum rc rc = oid == 0 ? key_from_text(
-				    type, text, key_env(ev, type), ev->ctx->arena, key, e)
-			      : key_from_param(type, oid, 0, text, key_env(ev, type),
-				    ev->ctx->arena, key, e);
+	enum rc rc = oid == 0
+	    ? key_from_text(type, text, key_env(ev, type), ev->ctx->arena, key, e)
+	    : key_from_param(
+		  type, oid, 0, text, key_env(ev, type), ev->ctx->arena, key, e);
 
 	return key_result(ev, rc, e);
 }
@@ -176,8 +176,8 @@ static uint32_t
 declared_oid(const struct eval *ev, const struct plan_value *v)
 {
 	return ev->ctx->n_oids > 0 && v->index <= (uint32_t)ev->ctx->n_oids
-		   ? ev->ctx->param_oids[v->index - 1]
-		   : 0;
+	    ? ev->ctx->param_oids[v->index - 1]
+	    : 0;
 }
 
 uint32_t
@@ -252,8 +252,8 @@ key_fits_typmod(const struct key *k, int typmod)
 		scale = (typmod - 4) & 0x7ff;
 		point = k->text.len == 0 ? NULL : memchr(k->text.ptr, '.', k->text.len);
 		return scale < 1024 &&
-		       (point == NULL || (size_t)(k->text.ptr + k->text.len - point -
-						  1) <= (size_t)scale);
+		    (point == NULL ||
+			(size_t)(k->text.ptr + k->text.len - point - 1) <= (size_t)scale);
 	case KEY_TIMESTAMP:
 	case KEY_TIMESTAMPTZ:
 		return typmod <= 6 && k->i % units[typmod] == 0;
@@ -436,9 +436,9 @@ text_array(struct array_reader *r, struct slice t)
 			    r->ev, "an array of keys that cannot be taken apart");
 		if (*p++ == '}')
 			return p == end
-				   ? VALUE_IS_KEY
-				   : unknown(r->ev,
-					 "an array of keys that cannot be taken apart");
+			    ? VALUE_IS_KEY
+			    : unknown(
+				  r->ev, "an array of keys that cannot be taken apart");
 	}
 }
 
@@ -476,8 +476,9 @@ value_array(struct eval *ev, const struct plan_value *v, enum key_type type, eac
 	declared = declared_oid(ev, v);
 	if (declared != 0 && !is_text_oid(declared)) {
 		r.oid = element_oid(declared);
-		if (r.oid == 0 || (v->oid != 0 && v->oid != r.oid &&
-				      !(is_int_oid(v->oid) && is_int_oid(r.oid))))
+		if (r.oid == 0 ||
+		    (v->oid != 0 && v->oid != r.oid &&
+			!(is_int_oid(v->oid) && is_int_oid(r.oid))))
 			return unknown(
 			    ev, "an array parameter of a type that is not a key's");
 	}

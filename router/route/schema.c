@@ -74,9 +74,9 @@ worst_of(const struct routine *r, const char *schema, const char *name, int n_ar
 	struct schema_func f = {false, SCHEMA_IMMUTABLE};
 
 	for (; r != NULL; r = r->next) {
-		enum schema_volatility v = r->volatility == 'i'   ? SCHEMA_IMMUTABLE
-					   : r->volatility == 's' ? SCHEMA_STABLE
-								  : SCHEMA_VOLATILE;
+		enum schema_volatility v = r->volatility == 'i' ? SCHEMA_IMMUTABLE
+		    : r->volatility == 's'                      ? SCHEMA_STABLE
+								: SCHEMA_VOLATILE;
 
 		if (n_args < r->least || n_args > r->most || strcmp(r->name, name) != 0 ||
 		    (schema != NULL && strcmp(r->schema, schema) != 0))

@@ -6,8 +6,8 @@
 
 #include "router/route/schema.h"
 
-#define NODE(x) PG_QUERY__NODE__NODE_##x
-#define OBJ(x) PG_QUERY__OBJECT_TYPE__OBJECT_##x
+#define NODE(x)  PG_QUERY__NODE__NODE_##x
+#define OBJ(x)   PG_QUERY__OBJECT_TYPE__OBJECT_##x
 #define ALTER(x) PG_QUERY__ALTER_TABLE_TYPE__AT_##x
 
 struct reader {
@@ -128,8 +128,8 @@ static bool
 makes_index(const PgQuery__Constraint *c)
 {
 	return c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ||
-	       c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE ||
-	       c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION;
+	    c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE ||
+	    c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION;
 }
 
 /* The index of a constraint is called as PostgreSQL calls it when it has no name of its
@@ -144,10 +144,9 @@ constraint(struct reader *r, const char *schema, const char *table, const char *
 		return;
 	if (name == NULL || *name == '\0')
 		name = c->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY
-			   ? arena_printf(&r->arena, "%s_pkey", table)
-		       : column != NULL
-			   ? arena_printf(&r->arena, "%s_%s_key", table, column)
-			   : "";
+		    ? arena_printf(&r->arena, "%s_pkey", table)
+		    : column != NULL ? arena_printf(&r->arena, "%s_%s_key", table, column)
+				     : "";
 	own_index(r, schema, table, name);
 }
 
@@ -241,10 +240,10 @@ alter_command(
 	    def->node_case == NODE(COLUMN_DEF))
 		column(r, schema, v->relname, def->column_def);
 	else if (c->subtype == ALTER(AddConstraint) && def != NULL &&
-		 def->node_case == NODE(CONSTRAINT))
+	    def->node_case == NODE(CONSTRAINT))
 		constraint(r, schema, v->relname, NULL, def->constraint);
 	else if (c->subtype == ALTER(AttachPartition) && def != NULL &&
-		 def->node_case == NODE(PARTITION_CMD)) {
+	    def->node_case == NODE(PARTITION_CMD)) {
 		const PgQuery__RangeVar *p = def->partition_cmd->name;
 
 		/* ALTER INDEX … ATTACH PARTITION too: an index has its table already */
@@ -401,10 +400,10 @@ operator_volatility(const struct reader *r, const PgQuery__DefineStmt *d)
 		return 'v';
 	names_of(r, f->type_name->n_names, f->type_name->names, &schema, &name);
 	found = schema_func(r->s, schema, name, 2);
-	return !found.found                           ? 'v'
-	       : found.volatility == SCHEMA_IMMUTABLE ? 'i'
-	       : found.volatility == SCHEMA_STABLE    ? 's'
-						      : 'v';
+	return !found.found                        ? 'v'
+	    : found.volatility == SCHEMA_IMMUTABLE ? 'i'
+	    : found.volatility == SCHEMA_STABLE    ? 's'
+						   : 'v';
 }
 
 static void
@@ -419,8 +418,8 @@ define(struct reader *r, const PgQuery__DefineStmt *d)
 	} else if (d->kind == OBJ(OPERATOR)) {
 		schema_builder_operator(r->b, schema, name, operator_volatility(r, d));
 	} else if (d->kind == OBJ(COLLATION) &&
-		   (v = option(d, "deterministic")) != NULL &&
-		   (strcmp(str(v), "false") == 0 || strcmp(str(v), "off") == 0)) {
+	    (v = option(d, "deterministic")) != NULL &&
+	    (strcmp(str(v), "false") == 0 || strcmp(str(v), "off") == 0)) {
 		const char **loose =
 		    ARENA_NEW_N(&r->arena, const char *, (size_t)r->n_loose + 1);
 

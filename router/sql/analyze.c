@@ -26,10 +26,10 @@ static bool
 is_plain_set(const struct sql_stmt *st, const struct sql_call *c)
 {
 	return st->kind == STMT_SELECT && st->query->kind == Q_SELECT &&
-	       st->query->n_from == 0 && st->query->where == NULL && c->n_args == 3 &&
-	       c->args[0].kind == EXPR_VALUE && c->args[0].value.kind == VALUE_TEXT &&
-	       c->args[0].value.cast == NULL && c->args[1].kind == EXPR_VALUE &&
-	       c->args[1].value.kind == VALUE_TEXT && c->args[1].value.cast == NULL;
+	    st->query->n_from == 0 && st->query->where == NULL && c->n_args == 3 &&
+	    c->args[0].kind == EXPR_VALUE && c->args[0].value.kind == VALUE_TEXT &&
+	    c->args[0].value.cast == NULL && c->args[1].kind == EXPR_VALUE &&
+	    c->args[1].value.kind == VALUE_TEXT && c->args[1].value.cast == NULL;
 }
 
 /* The third argument is a boolean, which is no value to the planner: read it from the
@@ -135,7 +135,7 @@ count_calls(const struct sql_query *q, const char *name, struct sql_stmt *st)
 	for (int i = 0; i < q->n_ctes; i++)
 		n += count_calls(q->ctes[i]->query, name, st);
 	return n + count_calls(q->left, name, st) + count_calls(q->right, name, st) +
-	       count_calls(q->source, name, st);
+	    count_calls(q->source, name, st);
 }
 
 static void
@@ -214,8 +214,8 @@ static bool
 is_dml(const PgQuery__Node *n)
 {
 	return n->node_case == NODE(SELECT_STMT) || n->node_case == NODE(INSERT_STMT) ||
-	       n->node_case == NODE(UPDATE_STMT) || n->node_case == NODE(DELETE_STMT) ||
-	       n->node_case == NODE(MERGE_STMT);
+	    n->node_case == NODE(UPDATE_STMT) || n->node_case == NODE(DELETE_STMT) ||
+	    n->node_case == NODE(MERGE_STMT);
 }
 
 static void

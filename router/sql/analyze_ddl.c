@@ -3,7 +3,7 @@
 #include "router/sql/analyze_int.h"
 
 #define NODE(x) PG_QUERY__NODE__NODE_##x
-#define OBJ(x) PG_QUERY__OBJECT_TYPE__OBJECT_##x
+#define OBJ(x)  PG_QUERY__OBJECT_TYPE__OBJECT_##x
 
 static void
 scope(struct analysis *an, enum stmt_kind kind, enum utility_scope s)
@@ -149,8 +149,8 @@ alter_table(struct analysis *an, const PgQuery__AlterTableStmt *a)
 	for (size_t i = 0; i < a->n_cmds; i++) {
 		const PgQuery__AlterTableCmd *c =
 		    a->cmds[i]->node_case == NODE(ALTER_TABLE_CMD)
-			? a->cmds[i]->alter_table_cmd
-			: NULL;
+		    ? a->cmds[i]->alter_table_cmd
+		    : NULL;
 
 		/* ATTACH PARTITION, DETACH PARTITION */
 		if (c != NULL && c->def != NULL &&
@@ -432,8 +432,8 @@ an_ddl(struct analysis *an, const PgQuery__Node *n)
 	case NODE(CREATE_SCHEMA_STMT):
 		/* with tables in it, it is several statements in one */
 		st->query->scope = n->create_schema_stmt->n_schema_elts > 0
-				       ? UTILITY_SINGLE
-				       : UTILITY_EVERYWHERE;
+		    ? UTILITY_SINGLE
+		    : UTILITY_EVERYWHERE;
 		return;
 	default:
 		break;

@@ -164,7 +164,7 @@ const_value(struct analysis *an, const PgQuery__AConst *c, struct sql_value *v)
 	if (index < 0) {
 		pinned_const(an, c, v);
 	} else if (c->val_case == PG_QUERY__A__CONST__VAL_BOOLVAL ||
-		   c->val_case == PG_QUERY__A__CONST__VAL_BSVAL) {
+	    c->val_case == PG_QUERY__A__CONST__VAL_BSVAL) {
 		v->kind = VALUE_UNKNOWN;
 	} else {
 		v->kind = VALUE_CONST;
@@ -186,8 +186,8 @@ static bool
 number_cast_ok(const PgQuery__AConst *c, const char *cast)
 {
 	bool integer = c->val_case == PG_QUERY__A__CONST__VAL_IVAL ||
-		       (c->val_case == PG_QUERY__A__CONST__VAL_FVAL &&
-			   strcmp(float_type(c->fval->fval), "int8") == 0);
+	    (c->val_case == PG_QUERY__A__CONST__VAL_FVAL &&
+		strcmp(float_type(c->fval->fval), "int8") == 0);
 
 	return strcmp(cast, "numeric") == 0 || (integer && is_int_type(cast));
 }
@@ -208,7 +208,7 @@ cast_expr(
 	} else if (e->kind == EXPR_VALUE && arg->node_case == NODE(A_CONST)) {
 		const PgQuery__AConst *c = arg->a_const;
 		bool number = c->val_case == PG_QUERY__A__CONST__VAL_IVAL ||
-			      c->val_case == PG_QUERY__A__CONST__VAL_FVAL;
+		    c->val_case == PG_QUERY__A__CONST__VAL_FVAL;
 
 		if (number && !number_cast_ok(c, cast))
 			e->kind = EXPR_OTHER;
@@ -243,8 +243,7 @@ is_op(size_t n, PgQuery__Node *const *name, const char *op)
 	const char *schema = n >= 2 ? an_string(name[n - 2]) : NULL;
 
 	return last != NULL && strcmp(last, op) == 0 &&
-	       (n == 1 ||
-		   (n == 2 && schema != NULL && strcmp(schema, "pg_catalog") == 0));
+	    (n == 1 || (n == 2 && schema != NULL && strcmp(schema, "pg_catalog") == 0));
 }
 
 /* -(5::int8): the minus stands before a cast, so it was not folded. */
@@ -422,7 +421,7 @@ an_walk(struct analysis *an, struct spot at, const ProtobufCMessage *m)
 			continue;
 		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
 			size_t n = *(const size_t *)(const void *)((const char *)m +
-								   f->quantifier_offset);
+			    f->quantifier_offset);
 			ProtobufCMessage *const *v =
 			    *(ProtobufCMessage *const *const *)(const void *)member;
 
@@ -432,7 +431,7 @@ an_walk(struct analysis *an, struct spot at, const ProtobufCMessage *m)
 		}
 		if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0 &&
 		    *(const uint32_t *)(const void *)((const char *)m +
-						      f->quantifier_offset) != f->id)
+			f->quantifier_offset) != f->id)
 			continue;
 		an_walk(an, at, *(ProtobufCMessage *const *)(const void *)member);
 	}
@@ -500,7 +499,7 @@ static bool
 is_scalar_sublink(const PgQuery__Node *n)
 {
 	return n != NULL && n->node_case == NODE(SUB_LINK) &&
-	       n->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK;
+	    n->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK;
 }
 
 static struct sql_cond *

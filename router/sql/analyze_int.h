@@ -16,7 +16,7 @@
 /* A statement whose parse tree may be deeper than this is not given to libpg_query, which
  * recurses without looking at its stack (some 8 kB a level of subqueries). */
 #define ANALYZE_DEPTH_MAX 400
-#define ANALYZE_TEXT_MAX (64 * 1024 * 1024)
+#define ANALYZE_TEXT_MAX  (64 * 1024 * 1024)
 
 struct analysis {
 	struct arena *arena;

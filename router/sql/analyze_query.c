@@ -35,10 +35,10 @@ name_list(struct analysis *an, size_t n, PgQuery__Node *const *nodes, int *count
 	v = ARENA_NEW_N(an->arena, const char *, n);
 	for (size_t i = 0; i < n; i++) {
 		const char *s = nodes[i]->node_case == NODE(RES_TARGET)
-				    ? (nodes[i]->res_target->n_indirection > 0
-					      ? NULL
-					      : nodes[i]->res_target->name)
-				    : an_string(nodes[i]);
+		    ? (nodes[i]->res_target->n_indirection > 0
+			      ? NULL
+			      : nodes[i]->res_target->name)
+		    : an_string(nodes[i]);
 
 		v[(*count)++] = s == NULL ? "" : arena_strdup(an->arena, s);
 	}
@@ -74,15 +74,14 @@ sublink_output_name(const PgQuery__SubLink *s, int *strength)
 		return "array";
 	case PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK:
 		q = s->subselect != NULL && s->subselect->node_case == NODE(SELECT_STMT)
-			? s->subselect->select_stmt
-			: NULL;
+		    ? s->subselect->select_stmt
+		    : NULL;
 		while (q != NULL && q->larg != NULL)
 			q = q->larg;
 		if (q != NULL && q->n_target_list == 1)
 			return q->target_list[0]->res_target->name[0] != '\0'
-				   ? q->target_list[0]->res_target->name
-				   : output_name(
-					 q->target_list[0]->res_target->val, strength);
+			    ? q->target_list[0]->res_target->name
+			    : output_name(q->target_list[0]->res_target->val, strength);
 		return NULL;
 	default:
 		*strength = 0;
@@ -99,14 +98,12 @@ output_name(const PgQuery__Node *n, int *strength)
 	switch (n->node_case) {
 	case NODE(COLUMN_REF):
 		return n->column_ref->n_fields == 0
-			   ? NULL
-			   : an_string(
-				 n->column_ref->fields[n->column_ref->n_fields - 1]);
+		    ? NULL
+		    : an_string(n->column_ref->fields[n->column_ref->n_fields - 1]);
 	case NODE(FUNC_CALL):
 		return n->func_call->n_funcname == 0
-			   ? NULL
-			   : an_string(
-				 n->func_call->funcname[n->func_call->n_funcname - 1]);
+		    ? NULL
+		    : an_string(n->func_call->funcname[n->func_call->n_funcname - 1]);
 	case NODE(TYPE_CAST):
 		return cast_output_name(n->type_cast, strength);
 	case NODE(SUB_LINK):
@@ -152,8 +149,8 @@ add_targets(
 			continue;
 		t = AN_PUSH(an, q->targets, q->n_targets);
 		t->name = r->name != NULL && r->name[0] != '\0'
-			      ? r->name
-			      : output_name(r->val, &strength);
+		    ? r->name
+		    : output_name(r->val, &strength);
 		t->name = an_strdup(an, t->name);
 		an_expr(an, top_of(q), r->val, &t->expr);
 	}
@@ -289,10 +286,10 @@ from_join(struct analysis *an, struct sql_query *q, int item, struct sql_from *p
 
 	f->item = item;
 	f->parent = parent;
-	f->join = j->jointype == PG_QUERY__JOIN_TYPE__JOIN_LEFT    ? JOIN_LEFT
-		  : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT ? JOIN_RIGHT
-		  : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_FULL  ? JOIN_FULL
-								   : JOIN_INNER;
+	f->join = j->jointype == PG_QUERY__JOIN_TYPE__JOIN_LEFT ? JOIN_LEFT
+	    : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT    ? JOIN_RIGHT
+	    : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_FULL     ? JOIN_FULL
+								: JOIN_INNER;
 	f->natural = j->is_natural;
 	f->using = name_list(an, j->n_using_clause, j->using_clause, &f->n_using);
 	f->left = from_item(an, q, item, f, j->larg);
@@ -319,8 +316,8 @@ from_function(struct analysis *an, struct sql_query *q, int item, struct sql_fro
 		if (f->rel->alias == NULL) {
 			int strength;
 			const PgQuery__Node *fn = n->range_function->n_functions > 0
-						      ? n->range_function->functions[0]
-						      : NULL;
+			    ? n->range_function->functions[0]
+			    : NULL;
 
 			if (fn != NULL && fn->node_case == NODE(LIST) &&
 			    fn->list->n_items > 0)
@@ -443,7 +440,7 @@ static bool
 is_temp(const PgQuery__RangeVar *v)
 {
 	return (v->relpersistence != NULL && v->relpersistence[0] == 't') ||
-	       (v->schemaname != NULL && strcmp(v->schemaname, "pg_temp") == 0);
+	    (v->schemaname != NULL && strcmp(v->schemaname, "pg_temp") == 0);
 }
 
 static void
@@ -472,8 +469,7 @@ plain_select(struct analysis *an, struct sql_query *q, const PgQuery__SelectStmt
 	add_targets(an, q, s->n_target_list, s->target_list);
 	if (s->having_clause != NULL)
 		an_walk(an, top_of(q), &s->having_clause->base);
-	q->maybe_agg =
-	    s->n_group_clause == 0 &&
+	q->maybe_agg = s->n_group_clause == 0 &&
 	    (s->having_clause != NULL || q->n_calls > calls || q->n_subs > subs);
 	add_group(an, q, s);
 	for (size_t i = 0; i < s->n_distinct_clause; i++)
@@ -492,10 +488,10 @@ an_select(struct analysis *an, const PgQuery__SelectStmt *s, struct sql_query *p
     enum query_place place, struct sql_from *at)
 {
 	bool setop = s->op > PG_QUERY__SET_OPERATION__SETOP_NONE && s->larg != NULL &&
-		     s->rarg != NULL;
-	enum query_kind kind = setop                   ? Q_SETOP
-			       : s->n_values_lists > 0 ? Q_VALUES
-						       : Q_SELECT;
+	    s->rarg != NULL;
+	enum query_kind kind = setop ? Q_SETOP
+	    : s->n_values_lists > 0  ? Q_VALUES
+				     : Q_SELECT;
 	struct sql_query *q = an_level(an, kind, parent, place, at);
 
 	add_ctes(an, q, s->with_clause);
@@ -545,8 +541,8 @@ add_conflict(struct analysis *an, struct sql_query *q, const PgQuery__OnConflict
 	if (c == NULL)
 		return;
 	q->conflict = c->action == PG_QUERY__ON_CONFLICT_ACTION__ONCONFLICT_UPDATE
-			  ? CONFLICT_UPDATE
-			  : CONFLICT_NOTHING;
+	    ? CONFLICT_UPDATE
+	    : CONFLICT_NOTHING;
 	add_sets(an, q, c->n_target_list, c->target_list);
 	if (c->where_clause != NULL)
 		an_walk(an, top_of(q), &c->where_clause->base);
@@ -577,8 +573,8 @@ an_insert(struct analysis *an, const PgQuery__InsertStmt *s, struct sql_query *p
 	struct sql_query *q = an_level(an, Q_INSERT, parent, place, NULL);
 	const PgQuery__SelectStmt *src =
 	    s->select_stmt != NULL && s->select_stmt->node_case == NODE(SELECT_STMT)
-		? s->select_stmt->select_stmt
-		: NULL;
+	    ? s->select_stmt->select_stmt
+	    : NULL;
 
 	add_ctes(an, q, s->with_clause);
 	q->target = ARENA_NEW(an->arena, struct sql_rel);
@@ -587,8 +583,8 @@ an_insert(struct analysis *an, const PgQuery__InsertStmt *s, struct sql_query *p
 	if (src == NULL) {
 		q->default_values = true;
 	} else if (src->n_values_lists > 0 && src->with_clause == NULL &&
-		   src->n_sort_clause == 0 && src->limit_count == NULL &&
-		   src->limit_offset == NULL) {
+	    src->n_sort_clause == 0 && src->limit_count == NULL &&
+	    src->limit_offset == NULL) {
 		add_rows(an, q, src);
 		q->values.columns = q->columns;
 		q->values.n_columns = q->n_columns;

@@ -122,7 +122,7 @@ static bool
 comment_at(const char *p, const char *end)
 {
 	return end - p >= 2 &&
-	       ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'));
+	    ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'));
 }
 
 static enum token
@@ -406,8 +406,9 @@ scan_trim(struct slice t)
 {
 	while (t.len > 0 && (isspace((unsigned char)t.ptr[0]) || t.ptr[0] == '\0'))
 		t.ptr++, t.len--;
-	while (t.len > 0 && (isspace((unsigned char)t.ptr[t.len - 1]) ||
-				t.ptr[t.len - 1] == ';' || t.ptr[t.len - 1] == '\0'))
+	while (t.len > 0 &&
+	    (isspace((unsigned char)t.ptr[t.len - 1]) || t.ptr[t.len - 1] == ';' ||
+		t.ptr[t.len - 1] == '\0'))
 		t.len--;
 	return t;
 }
@@ -434,7 +435,7 @@ static bool
 begins_query(const struct scan *s, enum token t)
 {
 	return (t == TOKEN_PUNCT && *s->token == '(') || scan_word(s, "select") ||
-	       scan_word(s, "with") || scan_word(s, "values") || scan_word(s, "table");
+	    scan_word(s, "with") || scan_word(s, "values") || scan_word(s, "table");
 }
 
 struct slice
@@ -452,15 +453,15 @@ scan_behind_explain(struct slice text)
 			for (level = 1; level > 0 && t != TOKEN_END;) {
 				t = scan_next(&s);
 				if (t == TOKEN_PUNCT)
-					level += *s.token == '('   ? 1
-						 : *s.token == ')' ? -1
-								   : 0;
+					level += *s.token == '(' ? 1
+					    : *s.token == ')'    ? -1
+								 : 0;
 			}
 			scan_next(&s);
 		}
 	} else {
 		while (scan_word(&s, "analyze") || scan_word(&s, "analyse") ||
-		       scan_word(&s, "verbose"))
+		    scan_word(&s, "verbose"))
 			scan_next(&s);
 	}
 	return scan_trim((struct slice){s.token, (size_t)(s.end - s.token)});

@@ -119,8 +119,9 @@ written_value(const struct sql_stmt *st)
 
 	while ((t = scan_next(&s)) != TOKEN_END)
 		if ((t == TOKEN_OP && s.len == 1 && *s.token == '=') ||
-		    (t == TOKEN_WORD && (scan_word(&s, "to") || scan_word(&s, "zone") ||
-					    scan_word(&s, "snapshot"))))
+		    (t == TOKEN_WORD &&
+			(scan_word(&s, "to") || scan_word(&s, "zone") ||
+			    scan_word(&s, "snapshot"))))
 			return scan_trim((struct slice){s.p, (size_t)(s.end - s.p)});
 	return st->text;
 }
@@ -195,8 +196,8 @@ static bool
 is_of_transaction(const char *name)
 {
 	return strcmp(name, "transaction_read_only") == 0 ||
-	       strcmp(name, "transaction_isolation") == 0 ||
-	       strcmp(name, "transaction_deferrable") == 0;
+	    strcmp(name, "transaction_isolation") == 0 ||
+	    strcmp(name, "transaction_deferrable") == 0;
 }
 
 static void
@@ -209,11 +210,11 @@ set_stmt(struct analysis *an, const PgQuery__VariableSetStmt *s)
 		return;
 	}
 	st->kind = s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET_ALL ? STMT_RESET_ALL
-		   : s->is_local                                         ? STMT_SET_LOCAL
-		   : s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
-			   s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT
-		       ? STMT_RESET
-		       : STMT_SET;
+	    : s->is_local                                                ? STMT_SET_LOCAL
+	    : s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_RESET ||
+		s->kind == PG_QUERY__VARIABLE_SET_KIND__VAR_SET_DEFAULT
+	    ? STMT_RESET
+	    : STMT_SET;
 	if (st->kind == STMT_RESET_ALL)
 		return;
 	st->name = lower(an, s->name);
@@ -317,8 +318,9 @@ explain_option_on(const PgQuery__Node *arg)
 		return arg->integer->ival != 0;
 	if (arg->node_case == NODE(BOOLEAN))
 		return arg->boolean->boolval;
-	return s == NULL || (strcasecmp(s, "off") != 0 && strcasecmp(s, "false") != 0 &&
-				strcmp(s, "0") != 0);
+	return s == NULL ||
+	    (strcasecmp(s, "off") != 0 && strcasecmp(s, "false") != 0 &&
+		strcmp(s, "0") != 0);
 }
 
 static void
@@ -406,10 +408,10 @@ discard_stmt(struct sql_stmt *st, const PgQuery__DiscardStmt *d)
 	st->kind = d->target == PG_QUERY__DISCARD_MODE__DISCARD_ALL ? STMT_DISCARD_ALL
 								    : STMT_DISCARD;
 	st->if_needed_alone = st->kind == STMT_DISCARD_ALL;
-	st->name = d->target == PG_QUERY__DISCARD_MODE__DISCARD_PLANS       ? "plans"
-		   : d->target == PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES ? "sequences"
-		   : d->target == PG_QUERY__DISCARD_MODE__DISCARD_TEMP      ? "temp"
-									    : "all";
+	st->name = d->target == PG_QUERY__DISCARD_MODE__DISCARD_PLANS ? "plans"
+	    : d->target == PG_QUERY__DISCARD_MODE__DISCARD_SEQUENCES  ? "sequences"
+	    : d->target == PG_QUERY__DISCARD_MODE__DISCARD_TEMP       ? "temp"
+								      : "all";
 }
 
 static void

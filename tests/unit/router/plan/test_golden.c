@@ -120,9 +120,9 @@ directive(struct bench *b, char *line)
 		} else if (strcmp(line, "\\encoding") == 0)
 			snprintf(b->encoding, sizeof b->encoding, "%s", items[i]);
 		else if (strcmp(line, "\\map") == 0)
-			b->map = strcmp(items[i], "plain") == 0       ? b->plain
-				 : strcmp(items[i], "nodefault") == 0 ? b->nodefault
-								      : b->shop;
+			b->map = strcmp(items[i], "plain") == 0  ? b->plain
+			    : strcmp(items[i], "nodefault") == 0 ? b->nodefault
+								 : b->shop;
 		else
 			fail_msg("unknown directive %s", line);
 	}
@@ -274,7 +274,7 @@ is_case(const struct dirent *d)
 	size_t n = strlen(d->d_name);
 
 	return n > 4 && strcmp(d->d_name + n - 4, ".sql") == 0 &&
-	       strcmp(d->d_name, "schema.sql") != 0;
+	    strcmp(d->d_name, "schema.sql") != 0;
 }
 
 static void

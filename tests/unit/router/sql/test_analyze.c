@@ -344,7 +344,7 @@ static char *
 repeat(const char *before, const char *s, int n, const char *middle, const char *t)
 {
 	char *out = malloc(strlen(before) + (strlen(s) + strlen(t)) * (size_t)n +
-			   strlen(middle) + 1),
+		 strlen(middle) + 1),
 	     *p = out;
 
 	assert_non_null(out);
