@@ -17,16 +17,13 @@ static const char *const texts[] = {
     "SELECT abalance FROM pgbench_accounts WHERE aid = 1234567;",
     "UPDATE pgbench_accounts SET abalance = abalance + -1234 WHERE aid = 1234567;",
     "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (12, 3, 1234567, "
-    "-1234, "
-    "CURRENT_TIMESTAMP);",
+    "-1234, CURRENT_TIMESTAMP);",
     "SELECT \"users\".* FROM \"users\" WHERE \"users\".\"email\" = 'someone@example.org' "
     "AND "
     "\"users\".\"deleted_at\" IS NULL ORDER BY \"users\".\"id\" ASC LIMIT 1 /*app:web*/",
     "select o.id, o.total, c.name from orders o join customers c on c.id = o.customer_id "
-    "where "
-    "o.customer_id = 42 and o.created_at > '2026-01-01' and o.state in "
-    "('new','paid','sent') "
-    "order by o.created_at desc limit 20 offset 40",
+    "where o.customer_id = 42 and o.created_at > '2026-01-01' and o.state in "
+    "('new','paid','sent') order by o.created_at desc limit 20 offset 40",
 };
 
 static uint64_t

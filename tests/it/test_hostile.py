@@ -298,6 +298,8 @@ def wait_until(what, limit=8.0):
 LEAVING = {
     "in_transaction": lambda w: w.simple("begin; insert into kv values (7001, 'left')"),
     "in_failed_transaction": lambda w: w.send(wire.query("begin; insert into kv values (7001, 'x'); select 1/0")),
+    # a FIN may be half a close, so what runs may come to its end; a reset is not
+    "in_short_query": lambda w: w.send(wire.query("begin; insert into kv values (7001, 'x'); select pg_sleep(2)")),
     "in_query": lambda w: w.send(wire.query("begin; insert into kv values (7001, 'x'); select pg_sleep(30)")),
     "in_result": lambda w: w.send(wire.query("select repeat('x', 100000) from generate_series(1, 2000)")),
     "in_copy_in": lambda w: (w.send(wire.query("copy kv from stdin")), w.read_until("G"),
@@ -319,6 +321,8 @@ LEAVING = {
 @pytest.mark.parametrize("what", LEAVING)
 def test_client_disappears(hostile, fleet, what, how):
     """What it left unfinished is undone, what it left on a session is gone, and its server serves the next one clean."""
+    if (what, how) == ("in_query", "fin"):
+        pytest.skip("a half-closed client is answered")
     w = hostile.connect("wire")
     LEAVING[what](w)
     time.sleep(0.15)

@@ -84,13 +84,11 @@ group_setup(void **state)
 	assert_true(test_pg_sql(&pg,
 	    "CREATE ROLE trustuser LOGIN; CREATE ROLE certuser LOGIN;"
 	    "SET password_encryption = 'md5'; CREATE ROLE md5user LOGIN "
-	    "PASSWORD 'secret';"
-	    "SET password_encryption = 'scram-sha-256';"
+	    "PASSWORD 'secret';SET password_encryption = 'scram-sha-256';"
 	    "CREATE ROLE clearuser LOGIN PASSWORD 'secret'; CREATE ROLE "
 	    "scramuser LOGIN PASSWORD "
 	    "'pencil'; CREATE ROLE ssluser LOGIN PASSWORD 'I\302\255X'; "
-	    "CREATE ROLE plainuser LOGIN "
-	    "PASSWORD 'pencil'"));
+	    "CREATE ROLE plainuser LOGIN PASSWORD 'pencil'"));
 	return 0;
 }
 

@@ -140,8 +140,7 @@ all_is_well(void **state)
 {
 	(void)state;
 	check("auth = { type = \"trust\"; };\ndatabases = ( { name = \"s1\"; primary = "
-	      "\"host=%s "
-	      "user=tester\"; } );\n");
+	      "\"host=%s user=tester\"; } );\n");
 	config_report_print(&report, stderr);
 	assert_int_equal(report.n, 0);
 }
@@ -175,8 +174,7 @@ static const char sharded[] =
     "{ name = \"s2\"; primary = \"host=%s dbname=s2 user=tester\"; } );\n"
     "distributions = ( { name = \"c\"; kind = \"hash\"; type = \"bigint\"; buckets = 4;\n"
     "placement = ( { shard = \"s1\"; buckets = \"0-1\"; }, { shard = \"s2\"; buckets = "
-    "\"2-3\"; } "
-    "); },\n"
+    "\"2-3\"; } ); },\n"
     "{ name = \"n\"; kind = \"directory\"; type = \"text\"; default = \"s1\"; } );\n"
     "tables = ( { name = \"customers\"; distribution = \"c\"; key = \"id\"; },\n"
     "{ name = \"orders\"; distribution = \"c\"; key = \"customer_id\"; },\n"

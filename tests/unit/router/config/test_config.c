@@ -236,8 +236,7 @@ all_mistakes_at_once(void **state)
 		 "    default_shard = \"z\"; },\n"
 		 "  { name = \"shop\"; },\n"
 		 "  { name = \"weir\"; primary = \"host=a,b port=1,2,3\"; } );\n"
-		 "users = ( { name = \"u\"; min_pool_size = 1; }, { name = \"u\"; } "
-		 ");\n"
+		 "users = ( { name = \"u\"; min_pool_size = 1; }, { name = \"u\"; } );\n"
 		 "peers = ( { id = 1; } );\n"),
 	    RC_ERR);
 	assert_null(cfg);

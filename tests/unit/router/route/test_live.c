@@ -382,9 +382,8 @@ server_prints(enum key_type t, const struct key_env *env, int n)
 
 	snprintf(sql, sizeof sql,
 	    "SELECT (('2000-01-01 00:00:00+00'::timestamptz + make_interval(secs => "
-	    "round((random() - 0.3) * 86400 * %s)) "
-	    "+ make_interval(secs => %s))::%s)::text FROM generate_series(1, %d) WHERE "
-	    "$1 = ''",
+	    "round((random() - 0.3) * 86400 * %s)) + make_interval(secs => "
+	    "%s))::%s)::text FROM generate_series(1, %d) WHERE $1 = ''",
 	    t == KEY_DATE ? spans[rnd(4)] : spans[rnd(4)], rnd(2) ? "0" : "random()",
 	    key_type_name(t), n);
 	PGresult *r = ask(sql, "", 0);
@@ -609,8 +608,7 @@ order(void **state)
 				d = key_compare(&a, &b);
 				snprintf(sql, sizeof sql,
 				    "SELECT CASE WHEN $1::%1$s%2$s < $2::%1$s THEN -1 "
-				    "WHEN $1::%1$s%2$s > "
-				    "$2::%1$s THEN 1 ELSE 0 END",
+				    "WHEN $1::%1$s%2$s > $2::%1$s THEN 1 ELSE 0 END",
 				    type,
 				    sets[s].type == KEY_TEXT ? " COLLATE \"C\"" : "");
 				r = PQexecParams(
@@ -653,8 +651,7 @@ several_columns(void **state)
 		snprintf(bucket, sizeof bucket, "%u", shard_map_bucket(&d, k));
 		r = PQexecParams(conn,
 		    "SELECT satisfies_hash_partition('parent'::regclass, 1024, $4::int, "
-		    "$1::bigint, $2::text, "
-		    "$3::date)",
+		    "$1::bigint, $2::text, $3::date)",
 		    4, NULL, params, NULL, NULL, 0);
 		if (PQresultStatus(r) != PGRES_TUPLES_OK)
 			fail_msg("%s", PQerrorMessage(conn));

@@ -421,8 +421,7 @@ mistakes_in_ranges(void **state)
 	    ");\n",
 	    "6: from: date/time field value out of range: \"2026-02-30\"\n"
 	    "7: from: the value of a date key cannot be proven from \"tomorrow\". Write "
-	    "it in ISO 8601 form: 2026-01-31, or "
-	    "2026-01-31 10:00:00+00.\n"
+	    "it in ISO 8601 form: 2026-01-31, or 2026-01-31 10:00:00+00.\n"
 	    "8: the range from \"2026-01-01\" to \"2026-01-01\" is empty (`to` is not "
 	    "part of it)\n"
 	    "10: from: timestamp with time zone key without an offset, in a session "
@@ -469,8 +468,7 @@ mistakes_in_directories(void **state)
 	    "  { key = 7; shard = \"s4\"; },\n"
 	    "  { key = 1.5; shard = \"s1\"; } ); },\n"
 	    "{ name = \"b\"; kind = \"directory\"; type = \"text\"; lookup = \"SELECT "
-	    "1\"; lookup_cache_size = -1; "
-	    "lookup_cache_ttl = \"5\"; },\n"
+	    "1\"; lookup_cache_size = -1; lookup_cache_ttl = \"5\"; },\n"
 	    "{ name = \"c\"; kind = \"directory\"; type = \"text\"; lookup_cache_size = "
 	    "5; },\n"
 	    "{ name = \"d\"; kind = \"directory\"; type = \"text\"; entries_file = "
@@ -498,8 +496,7 @@ mistakes_in_shape(void **state)
 	(void)state;
 	bad("distributions = (\n"
 	    "{ name = \"a\"; kind = \"hsah\"; type = \"bigin\"; buckets = 1; placment = "
-	    "( ); placement = ( { shard = \"s1\"; "
-	    "buckets = 0; } ); },\n"
+	    "( ); placement = ( { shard = \"s1\"; buckets = 0; } ); },\n"
 	    "{ kind = \"hash\"; buckets = \"1\"; ranges = ( ); },\n"
 	    "7,\n"
 	    "{ name = 5; type = \"char(5)\"; kind = \"directory\"; default = \"s1\"; "
@@ -536,11 +533,9 @@ mistakes_in_tables(void **state)
 {
 	(void)state;
 	bad("distributions = ( { name = \"c\"; kind = \"hash\"; type = \"bigint\"; "
-	    "buckets = 1; placement = ( { shard = \"s1\"; "
-	    "buckets = \"0\"; } ); },\n"
+	    "buckets = 1; placement = ( { shard = \"s1\"; buckets = \"0\"; } ); },\n"
 	    "{ name = \"pair\"; kind = \"hash\"; type = \"bigint, text\"; buckets = 1; "
-	    "placement = ( { shard = \"s1\"; buckets = "
-	    "\"0\"; } ); } );\n"
+	    "placement = ( { shard = \"s1\"; buckets = \"0\"; } ); } );\n"
 	    "tables = (\n"
 	    "{ name = \"t\"; distribution = \"c\"; key = \"id\"; },\n"
 	    "{ name = \"public.t\"; distribution = \"c\"; key = \"id\"; },\n"

@@ -141,11 +141,9 @@ static const char *const same_pairs[][2] = {
     {"DELETE FROM t WHERE id = 1", "DELETE FROM t WHERE id = 2"},
     {"DELETE FROM t USING u WHERE u.id = 1", "DELETE FROM t USING u WHERE u.id = 2"},
     {"MERGE INTO t USING u ON t.id = u.id AND u.k = 1 WHEN MATCHED AND u.z > 2 THEN "
-     "UPDATE SET a = 3 "
-     "WHEN NOT MATCHED THEN INSERT VALUES (4)",
+     "UPDATE SET a = 3 WHEN NOT MATCHED THEN INSERT VALUES (4)",
 	"MERGE INTO t USING u ON t.id = u.id AND u.k = 5 WHEN MATCHED AND u.z > 6 THEN "
-	"UPDATE SET a = 7 "
-	"WHEN NOT MATCHED THEN INSERT VALUES (8)"},
+	"UPDATE SET a = 7 WHEN NOT MATCHED THEN INSERT VALUES (8)"},
     {"VALUES (1, 2)", "VALUES (3, 4)"},
     {"SELECT f(42, 'x')", "SELECT f(43, 'y')"},
     {"SELECT EXISTS (SELECT 1 FROM t WHERE id = 1)",
@@ -404,8 +402,7 @@ static const struct rule {
 	"@S"},
     {'S',
 	"MERGE INTO t USING @F ON @E WHEN MATCHED AND @E THEN UPDATE SET a = @E WHEN "
-	"NOT MATCHED THEN "
-	"INSERT (a) VALUES (@E)"},
+	"NOT MATCHED THEN INSERT (a) VALUES (@E)"},
     {'S', "SET a = 'x'"},
     {'Q', "SELECT @L FROM @F"},
     {'Q', "SELECT @L FROM @F WHERE @E"},
@@ -429,8 +426,7 @@ static const struct rule {
     {'Q', "TABLE t ORDER BY @E LIMIT @E"},
     {'Q',
 	"WITH RECURSIVE x AS (@Q UNION ALL @Q) SEARCH DEPTH FIRST BY a SET s CYCLE a "
-	"SET b TO 1 DEFAULT 2 "
-	"USING p SELECT @L FROM x WHERE @E"},
+	"SET b TO 1 DEFAULT 2 USING p SELECT @L FROM x WHERE @E"},
     {'L', "@E"},
     {'L', "@E, @L"},
     {'L', "@E AS limit, @L"},
