@@ -3,6 +3,7 @@
  * outputs.c: what a level gives facts.c    which equalities hold for a row of a table
  * that can matter to the result; pins.c: what follows for its key compile.c  a statement
  * to its program: the pins of all its tables, and what is fixed whatever the values are
+ * writes.c   keys that are stored
  * utility.c  the same for DDL, maintenance, COPY and the rest
  * value.c    constants and parameters to keys
  * eval.c     pins to shards
@@ -256,12 +257,20 @@ void compile_utility(struct compile *, const struct sql_stmt *);
 void compile_query(struct compile *, const struct sql_stmt *);
 /* For utility.c: */
 void visit_query(struct compile *, const struct sql_query *);
+void add_pin(struct compile *, struct pin *);
+/* The catalog agrees with the map on the key's type; else it fails. */
+bool good_key(struct compile *, const struct rel_info *);
+/* writes.c: what a data-modifying level does to its target, beside reading it. */
+void add_write(struct compile *, const struct sql_query *);
 void visit_calls(struct compile *, const struct sql_query *);
 /* The only shard of a table; SHARD_NONE: it has several. */
 int only_shard(const struct map_table *);
 void hold(struct compile *, const struct map_table *);
 /* A table that is created: temporary, or on the default shard. */
 void add_created(struct compile *, const struct sql_rel *, bool temp);
+#define HINT_SHARD                                                              \
+	"Name the shard with SET weir.shard, or /* weir: shard=NAME */ in the " \
+	"statement."
 void fail(struct compile *, const char *sqlstate, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void fail_hint(struct compile *, const char *fmt, ...)
