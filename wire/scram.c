@@ -377,9 +377,8 @@ gs2_header(struct scram_server *s, bool plus, struct slice *m, struct err *e)
 			(void)err_set(e, "28000", BLAST_SESSION,
 			    "SCRAM channel binding negotiation error");
 			err_hint(e,
-			    "The client supports SCRAM channel binding but "
-			    "thinks the server "
-			    "does not. However, this server does support channel "
+			    "The client supports SCRAM channel binding but thinks the "
+			    "server does not. However, this server does support channel "
 			    "binding.");
 			return RC_ERR;
 		}

@@ -214,8 +214,7 @@ trust(SSL_CTX *ctx, const struct tls_client_conf *conf, struct err *e)
 			return RC_OK;
 		return err_set(e, "F0000", BLAST_SESSION,
 		    "a file of certificate authorities (sslrootcert) is needed to verify "
-		    "the "
-		    "server");
+		    "the server");
 	}
 	if (strcmp(conf->ca, "system") == 0) {
 		if (SSL_CTX_set_default_verify_paths(ctx) != 1)

@@ -98,8 +98,7 @@ check_column(struct check *c, struct probe *p, const struct map_table *t, int i)
 		if (PQgetvalue(r, 0, 2)[0] == 'f')
 			check_tell(c, false, p->server,
 			    "%s: the key %s.%s.%s has a nondeterministic collation, so "
-			    "equal keys "
-			    "may be hashed differently",
+			    "equal keys may be hashed differently",
 			    p->label, t->schema, t->name, t->key[i]);
 	}
 	PQclear(r);
@@ -134,8 +133,7 @@ check_unique(struct check *c, struct probe *p, const struct map_table *t)
 		if (PQgetvalue(r, i, 2)[0] != 't')
 			check_tell(c, true, p->server,
 			    "%s: the %s %s of %s.%s lacks the sharding key: its values "
-			    "are unique "
-			    "within a shard only",
+			    "are unique within a shard only",
 			    p->label,
 			    PQgetvalue(r, i, 1)[0] == 't' ? "primary key"
 							  : "unique index",

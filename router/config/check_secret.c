@@ -57,8 +57,7 @@ check_user(
 	if (!server_has(text, secret))
 		check_tell(c, false, p->server,
 		    "%s: its secret of user \"%s\" is not the one of the users file, so "
-		    "that user "
-		    "cannot log in there",
+		    "that user cannot log in there",
 		    p->label, user);
 }
 

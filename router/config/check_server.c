@@ -36,7 +36,8 @@ login_of(const struct probe *p)
 {
 	const struct db_conf *db = p->db;
 	bool service = db->settings.service_user[0] != '\0';
-	const char *auth_user = service ? db->settings.service_user : db->settings.auth_user;
+	const char *auth_user =
+	    service ? db->settings.service_user : db->settings.auth_user;
 	const struct secret *secret;
 
 	if (!service && db->user != NULL)
@@ -248,8 +249,7 @@ check_server(struct check *c, struct probe *p)
 	if (l.user == NULL) {
 		check_tell(c, true, p->server,
 		    "%s: not tried, as there is no user to log in as (the conninfo's, "
-		    "the "
-		    "database's, or auth.auth_user)",
+		    "the database's, or auth.auth_user)",
 		    p->label);
 		return;
 	}

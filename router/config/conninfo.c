@@ -212,8 +212,7 @@ parse_hosts(struct parse *p)
 	if (n > 1)
 		tell(p, true,
 		    "only the first host of a conninfo is used; name the others as "
-		    "replicas "
-		    "(which one is the primary is found by probes)");
+		    "replicas (which one is the primary is found by probes)");
 	p->server->hosts = ARENA_NEW_N(p->arena, struct host_conf, (size_t)n);
 	for (int i = 0; i < n; i++)
 		put_host(p, n_hosts > 0 ? hosts[i] : NULL, n_addrs > 0 ? addrs[i] : NULL,
@@ -254,8 +253,7 @@ parse_tls(struct parse *p, const struct settings *tls)
 	if (s->tls_mode >= TLS_MODE_VERIFY_CA && s->sslrootcert[0] == '\0')
 		tell(p, false,
 		    "the server's certificate is to be verified, but neither sslrootcert "
-		    "nor "
-		    "server_tls.ca is given");
+		    "nor server_tls.ca is given");
 	if ((s->sslcert[0] == '\0') != (s->sslkey[0] == '\0'))
 		tell(p, false,
 		    "a client certificate needs its key, and a key its certificate");

@@ -119,8 +119,7 @@ check_any(const struct place *p, const struct db_conf *db)
 		if (!fine)
 			mistake(p,
 			    "auth.type is \"any\", so every server needs a user of its "
-			    "own; one "
-			    "of shard \"%s\" has none",
+			    "own; one of shard \"%s\" has none",
 			    sh->name);
 	}
 }

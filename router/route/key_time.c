@@ -503,8 +503,7 @@ no_fixed_zone(struct err *e)
 {
 	err_set(e, "0A000", BLAST_STMT,
 	    "timestamp with time zone key without an offset, in a session whose TimeZone "
-	    "is "
-	    "neither UTC nor a fixed offset");
+	    "is neither UTC nor a fixed offset");
 	err_hint(
 	    e, "Write the offset: 2026-01-31 10:00:00+01, or SET TimeZone TO 'UTC'.");
 	return RC_ERR;

@@ -240,8 +240,7 @@ unknown_type(struct map_builder *b, struct map_loc loc, struct slice word)
 	else
 		map_mistake(b, loc,
 		    "unknown key type \"%s\"; there are smallint, integer, bigint, text, "
-		    "varchar, uuid, date, "
-		    "timestamp, timestamptz, numeric",
+		    "varchar, uuid, date, timestamp, timestamptz, numeric",
 		    name);
 }
 
@@ -663,8 +662,7 @@ map_add_function(struct map_builder *b, struct map_loc loc, const char *schema,
 	if (distribution != NULL && (argument < 1 || argument > ARGUMENT_MAX))
 		map_mistake(b, loc,
 		    "function \"%s\": argument = %lld; the position of the key among its "
-		    "arguments is "
-		    "needed, counted from 1",
+		    "arguments is needed, counted from 1",
 		    bf.f.name, (long long)argument);
 	else if (distribution != NULL)
 		bf.f.argument = (int)argument;

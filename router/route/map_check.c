@@ -272,8 +272,7 @@ check_function(struct map_builder *b, struct build_function *bf)
 	if (bf->f.distribution >= 0 && b->dists[bf->f.distribution].d.n_types > 1)
 		map_mistake(b, bf->loc,
 		    "function \"%s\": distribution \"%s\" has several key columns, and "
-		    "one argument cannot "
-		    "name them",
+		    "one argument cannot name them",
 		    bf->f.name, bf->distribution);
 }
 

@@ -111,8 +111,7 @@ route_no_shard(const struct shard_map *m, const struct distribution *d,
 	else if (d->lookup != NULL)
 		err_hint(e,
 		    "The distribution's look-up query found no shard for it; add "
-		    "it there, or give the "
-		    "distribution a default.");
+		    "it there, or give the distribution a default.");
 	else
 		err_hint(e,
 		    "Add it to the distribution's entries, or give the "
@@ -199,8 +198,7 @@ shard_map_learn(const struct shard_map *m, const struct distribution *d,
 	if (shard_name != NULL && shard < 0)
 		return err_set(e, "58000", BLAST_STMT,
 		    "the look-up query of distribution \"%s\" answered \"%.60s\", which "
-		    "is "
-		    "no shard",
+		    "is no shard",
 		    d->name, shard_name);
 	if (d->kind != DIST_DIRECTORY || !directory_has_cache(d->directory))
 		return err_set(e, "XX000", BLAST_STMT,
