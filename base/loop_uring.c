@@ -6,11 +6,12 @@
  * (IO_BLOCKED). Each is named by the io's address, so the io is given back only after the
  * last completion of both.
  *
- *   rx:  NONE -> RECV    the io reads                 RECV -> NONE  end, error, ring
- * empty, cancelled NONE -> HANGUP  it is paused                 HANGUP -> NONE  hang-up,
- * cancelled A change between RECV and HANGUP goes through NONE: cancel, await the
- * completion, arm anew at the end of the turn. Bytes that a receive had taken before its
- * cancellation was known are held (io_extra) until reading goes on. */
+ *   rx:  NONE -> RECV    the io reads    RECV -> NONE    end, error, ring empty, cancelled
+ *        NONE -> HANGUP  it is paused    HANGUP -> NONE  hang-up, cancelled
+ *
+ * A change between RECV and HANGUP goes through NONE: cancel, await the completion, arm
+ * anew at the end of the turn. Bytes that a receive had taken before its cancellation was
+ * known are held (io_extra) until reading goes on. */
 #include "base/asan.h"
 #include "base/loop_impl.h"
 

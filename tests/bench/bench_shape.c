@@ -1,9 +1,9 @@
-/* What a cached shape costs: nanoseconds a shape_get() that hits, and under callgrind the
+/* What a cached shape costs: nanoseconds of a shape_get() that hits; under callgrind,
  * instructions.
- *   gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -I. tests/bench/bench_shape.c router/sql/[a-z]*.c
- * base/arena.c base/err.c \ -o /tmp/bench_shape -lpg_query -lprotobuf-c -lxxhash
- * -lpthread -lm && /tmp/bench_shape valgrind --tool=callgrind --toggle-collect=shape_get
- * /tmp/bench_shape 100 */
+ *   gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -I. tests/bench/bench_shape.c router/sql/[a-z]*.c \
+ *       base/arena.c base/err.c -o /tmp/bench_shape -lpg_query -lprotobuf-c -lxxhash -lm
+ *   /tmp/bench_shape
+ *   valgrind --tool=callgrind --toggle-collect=shape_get /tmp/bench_shape 100 */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
