@@ -238,7 +238,7 @@ finish_line(struct line *l)
 	const char *p = l->text;
 	int fd = atomic_load_explicit(&out_fd, memory_order_relaxed);
 
-	put(l, "}\n" + !l->json, 1 + (size_t)l->json);
+	put(l, &"}\n"[!l->json], 1 + (size_t)l->json);
 	while (l->len > 0) {
 		ssize_t n = write(fd, p, l->len);
 
