@@ -4,6 +4,7 @@
 #include "pool/pool_impl.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -151,11 +152,23 @@ learn_role(struct backend *b, const struct server *s)
 		    &b->role, strcmp(standby, "on") == 0 ? ROLE_REPLICA : ROLE_PRIMARY);
 }
 
+/* A server has nothing to say behind its ReadyForQuery but settings, notices and its end; anything else would be taken for the answer to
+ * what its first user asks. */
+static bool
+said_too_much(const struct login_result *r)
+{
+	char type;
+
+	return r->ssl == NULL && recv(r->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
+	       strchr("SNEA", type) == NULL;
+}
+
 static void
 dial_worked(struct dial *d)
 {
 	struct pool *p = d->pool;
 	struct login_result *r = &d->result;
+	bool too_much = said_too_much(r);
 	struct server *s = server_create(p, r->fd, r->ssl);
 
 	r->fd = -1;
@@ -169,7 +182,7 @@ dial_worked(struct dial *d)
 	for (size_t i = 0; i < r->n_params; i++)
 		server_set_param(s, r->params[i].name.ptr, r->params[i].value.ptr);
 	login_result_fini(r);
-	s->close_needed = d->epoch != p->epoch;
+	s->close_needed = d->epoch != p->epoch || too_much;
 	if (d->known.set && p->password != NULL)
 		p->known = d->known;
 	p->site->failures = 0;

@@ -1,6 +1,7 @@
 /* A queue and threads that take from it. */
 #include "pool/dialer.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -104,6 +105,7 @@ dialer_thread(void *arg)
 		else if (!wait_for_work(d) && d->threads > d->keep)
 			break;
 	}
+	OPENSSL_thread_stop(); /* its errors' memory, before the process counts its leaks */
 	d->threads--;
 	pthread_cond_signal(&d->ended);
 	pthread_mutex_unlock(&d->lock);

@@ -217,6 +217,9 @@ tell_problems(struct loader *l, const struct map_builder *b)
 		    p->text);
 }
 
+/* Never used twice in a process: compiled plans are told apart by it. */
+static _Atomic uint64_t next_epoch = 1;
+
 static void
 load_map(struct loader *l, const config_setting_t *group, struct db_conf *db)
 {
@@ -232,7 +235,7 @@ load_map(struct loader *l, const config_setting_t *group, struct db_conf *db)
 	b = map_builder_create(names, db->n_shards,
 	    db->default_shard >= 0 ? names[db->default_shard] : NULL, random_seed());
 	map_load(b, group);
-	map = map_builder_finish(b, 1);
+	map = map_builder_finish(b, atomic_fetch_add(&next_epoch, 1));
 	tell_problems(l, b);
 	if (map != NULL)
 		config_own(l->cfg, OWNED_MAP, NULL)->map = map;

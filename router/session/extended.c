@@ -93,29 +93,11 @@ max_statements(const struct session *s)
 	return n < 1 ? 1 : (uint32_t)n;
 }
 
-/* DDL went through since: what was prepared before it might not fit any more ("cached plan must not change result type"), so
- * all of it is closed on this server and prepared anew when it is needed. */
-static void
-forget_before_ddl(struct session *s)
-{
-	struct link *l = link_of(s->server);
-	uint64_t now = atomic_load_explicit(&s->db->cluster->schema_wanted, memory_order_relaxed) +
-	               atomic_load_explicit(&s->db->cluster->schema_gen, memory_order_relaxed);
-
-	if (l->ddl_seen == now)
-		return;
-	l->ddl_seen = now;
-	for (uint32_t i = 1; i < l->held_cap; i++)
-		close_evicted(s, l->held[i].id);
-	link_drop_all(l);
-}
-
 static bool
 on_server_already(struct session *s, struct prepared *p, bool unnamed)
 {
 	struct link *l = link_of(s->server);
 
-	forget_before_ddl(s);
 	return unnamed ? l->unnamed_id == p->id : link_holds(l, p->id);
 }
 
@@ -352,12 +334,23 @@ parse_settings(const struct session *s)
 	return s->vars == NULL ? NULL : s->vars->parse_set;
 }
 
+/* Changes with every DDL: what is prepared after one is another statement than what was prepared before it, whose rows may have another
+ * shape. */
+static uint64_t
+ddl_count(const struct session *s)
+{
+	const struct cluster *c = s->db->cluster;
+
+	return atomic_load_explicit(&c->schema_wanted, memory_order_relaxed) +
+	       atomic_load_explicit(&c->schema_gen, memory_order_relaxed);
+}
+
 struct prepared *
 session_prepare(struct session *s, struct slice text, const uint32_t *oids, int n_oids, struct slice sql_types,
     bool by_sql)
 {
 	struct prepared_key key = {.text = text, .oids = oids, .n_oids = n_oids, .sql_types = sql_types,
-	    .by_sql = by_sql, .parse_set = parse_settings(s)};
+	    .by_sql = by_sql, .parse_set = parse_settings(s), .ddl = ddl_count(s)};
 
 	session_env(s, &key.env);
 	return prepared_get(s->w->prepared, &key);

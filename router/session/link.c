@@ -9,6 +9,13 @@ link_of(struct server *server)
 	return server->link;
 }
 
+/* Clients are not told whether a replica answers: it would be another word for every read. */
+static bool
+hides(const char *name)
+{
+	return strcmp(name, "in_hot_standby") == 0;
+}
+
 struct link *
 link_get(struct server *server)
 {
@@ -21,8 +28,8 @@ link_get(struct server *server)
 		abort();
 	l->tx_status = 'I';
 	for (int i = 0; i < server->n_params; i++)
-		varset_assign(&l->params,
-		    varset_with(l->params, server->params[2 * i], server->params[2 * i + 1]));
+		varset_assign(&l->params, varset_with(l->params, server->params[2 * i],
+		                              hides(server->params[2 * i]) ? "off" : server->params[2 * i + 1]));
 	server->link = l;
 	return l;
 }
@@ -42,6 +49,15 @@ link_free(struct server *server)
 	free(l->held);
 	free(l);
 	server->link = NULL;
+}
+
+void
+link_param_changed(struct server *server, const char *name, const char *value)
+{
+	struct link *l = server->link;
+
+	if (l != NULL && !hides(name))
+		varset_assign(&l->params, varset_with(l->params, name, value));
 }
 
 /* ---- replies: a ring that grows ---- */
@@ -84,6 +100,8 @@ link_push(struct link *l, enum reply_type type)
 	r = link_nth(l, l->ring_len++);
 	memset(r, 0, sizeof *r);
 	r->type = type;
+	if (type == REPLY_QUERY)
+		l->unnamed_id = 0; /* a simple Query drops the server's unnamed statement */
 	l->syncs += ends_cycle(r);
 	return r;
 }

@@ -61,13 +61,14 @@ struct link {
 	uint64_t unnamed_id;    /* what its unnamed statement is; 0: unknown */
 	struct held_stmt *held; /* open table of them by id; [0] is the LRU's head */
 	uint32_t held_cap, held_n;
-	uint64_t ddl_seen;      /* cluster.schema_wanted + schema_gen when they were prepared */
 };
 
 struct link *link_of(struct server *);
 /* Made at first use; takes over what the server reported at login. */
 struct link *link_get(struct server *);
 void link_free(struct server *);
+/* A ParameterStatus came while the server was at rest. */
+void link_param_changed(struct server *, const char *name, const char *value);
 
 /* ---- replies ---- */
 

@@ -50,13 +50,14 @@ hash_key(const struct prepared_key *k)
 	if (k->n_oids > 0)
 		h = hash_bytes(h, k->oids, sizeof k->oids[0] * (size_t)k->n_oids);
 	h = hash_bytes(h, k->sql_types.ptr, k->sql_types.len);
+	h = hash_bytes(h, &k->ddl, sizeof k->ddl);
 	return hash_bytes(h, &k->parse_set, sizeof k->parse_set);
 }
 
 static bool
 matches(const struct prepared *p, const struct prepared_key *k, uint64_t hash)
 {
-	return p->hash == hash && p->parse_set == k->parse_set && p->by_sql == k->by_sql &&
+	return p->hash == hash && p->parse_set == k->parse_set && p->ddl == k->ddl && p->by_sql == k->by_sql &&
 	       p->n_oids == k->n_oids && slice_eq(p->text, k->text) &&
 	       slice_eq(p->sql_types, k->sql_types) &&
 	       (k->n_oids == 0 ||
@@ -93,6 +94,7 @@ create(struct preparedset *set, const struct prepared_key *k, uint64_t hash)
 	p->home = set;
 	p->n_oids = k->n_oids;
 	p->by_sql = k->by_sql;
+	p->ddl = k->ddl;
 	p->parse_set = varset_ref(k->parse_set);
 	if (oids > 0)
 		memcpy(p->oids, k->oids, oids);

@@ -27,6 +27,7 @@ struct prepared {
 	struct slice text;          /* followed by a zero */
 	struct slice sql_types;     /* PREPARE x (types) AS: as written with its parentheses; else empty */
 	bool by_sql;                /* made by SQL's PREPARE */
+	uint64_t ddl;
 	struct sql_consts consts;   /* of its text */
 	struct prepared *below;     /* PREPARE, EXECUTE: the statement that it makes or runs; a reference */
 	uint32_t oids[];
@@ -42,6 +43,7 @@ struct prepared_key {
 	struct slice sql_types;
 	bool by_sql;
 	struct varset *parse_set;
+	uint64_t ddl;               /* DDL that went through until now */
 	struct sql_env env;
 };
 

@@ -422,6 +422,7 @@ make_worker(struct proc *p, int i, enum loop_kind kind, const struct settings *s
 	worker_init(w);
 	w->pools = pools_create(w->loop, i, p->dialer);
 	pools_set_link_free(w->pools, link_free);
+	pools_set_param_changed(w->pools, link_param_changed);
 	w->shapes = shape_cache_create(set->shape_cache_size_bytes);
 	w->prepared = preparedset_create(w->shapes);
 	w->snap = snapshot_ref(atomic_load(&p->snap));

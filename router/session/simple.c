@@ -335,6 +335,8 @@ simple_query(struct session *s)
 		session_fatal(s, &e);
 		return;
 	}
+	prepared_unref(s->unnamed); /* as PostgreSQL does */
+	s->unnamed = NULL;
 	if (x->unsynced) { /* amid extended messages: it goes where they went, and ends their transaction */
 		struct sql_consts consts;
 

@@ -111,14 +111,24 @@ obey_hints(struct session *s, const struct shape *shape, const struct sql_stmt *
 static enum rc
 plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ctx, struct plan *plan, struct err *e);
 
+static bool
+calls_nextval(const struct sql_stmts *stmts)
+{
+	for (int i = 0; i < stmts->n; i++)
+		for (int k = 0; k < stmts->v[i].n_funcs; k++)
+			if (strcmp(stmts->v[i].funcs[k].name, "nextval") == 0 || stmts->v[i].kind == STMT_INSERT)
+				return true;
+	return false;
+}
+
 /* currval() speaks of a nextval() of the same session; Weir's sessions keep a server for a transaction only. */
 static enum rc
-check_sequence(const struct session *s, const struct sql_stmt *stmt, struct err *e)
+check_sequence(const struct session *s, const struct shape *shape, const struct sql_stmt *stmt, struct err *e)
 {
 	bool keeps = s->pins != 0 || (s->server != NULL && (s->x->firm || s->x->unsynced)) ||
 	             CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_SESSION;
 
-	if (stmt == NULL || !stmt->uses_session_seq || keeps)
+	if (stmt == NULL || !stmt->uses_session_seq || keeps || calls_nextval(shape->stmts))
 		return RC_OK;
 	(void)err_set(e, "55000", BLAST_TXN, "currval and lastval are not defined: no sequence was used in this transaction");
 	err_hint(e, "Call them in the transaction that called nextval, or use INSERT … RETURNING, or pool_mode = \"session\".");
@@ -133,7 +143,7 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 	enum rc rc = RC_ERR;
 
 	memset(plan, 0, sizeof *plan);
-	if (check_sequence(s, stmt, e) != RC_OK)
+	if (check_sequence(s, shape, stmt, e) != RC_OK)
 		return RC_ERR;
 	if (stmt == NULL || stmt->kind == STMT_UNREADABLE)
 		*plan = (struct plan){.kind = PLAN_ANY, .shard = session_any_shard(s)};
