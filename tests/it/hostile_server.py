@@ -471,7 +471,9 @@ QUERY.update({
 # ---- while idle ----
 @behaviour(IDLE)
 def idle_stray_row(p):
+    """Once it is at rest: what comes at the very login may meet a query that is on its way already."""
     p.login()
+    p.serve_well(0.1)
     p.send(p.one_row(b"nobody asked") + msg("Z", b"I"))
     p.serve_well(5)
 
