@@ -323,8 +323,9 @@ session_run(struct session *s)
 		return;
 	x->running = true;
 	while (s->state == SESSION_ACTIVE && s->x->blocked == BLOCK_NOT) {
-		if (stream_queued(&s->stream) > OUTPUT_HIGH)
-			session_block(s, BLOCK_OUTPUT); /* a client that does not read what it asked for */
+		if (stream_queued(&s->stream) > OUTPUT_HIGH ||
+		    (s->server != NULL && stream_queued(&s->server->stream) > OUTPUT_HIGH))
+			session_block(s, BLOCK_OUTPUT); /* one of the two does not read */
 		else if (!step(s))
 			break;
 	}

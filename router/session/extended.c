@@ -1015,6 +1015,7 @@ sync_message(struct session *s)
 void
 extended_message(struct session *s)
 {
+	arena_reset(&s->x->arena); /* a pipeline may be long: nothing in it outlives its message */
 	switch (s->x->msg.type) {
 	case 'P':
 		parse_message(s);
