@@ -62,6 +62,8 @@ cancel_request(struct worker *w, uint32_t pid, struct slice key)
 	int index = (int)(pid % WORKERS_MAX);
 	struct cancel *c;
 
+	if (peer_pass_on(w, pid, key))
+		return;
 	if (index >= proc->n_workers || key.len > KEY_MAX)
 		return;
 	c = calloc(1, sizeof *c);

@@ -91,6 +91,7 @@ session_cancel_key(const struct session *s, unsigned char *key, size_t len)
 
 	HMAC(EVP_sha256(), s->w->proc->secret, sizeof s->w->proc->secret, (const unsigned char *)&s->id, sizeof s->id, mac, &n);
 	memcpy(key, mac, len < n ? len : n);
+	peer_mark_key(s->w->snap->config, key);
 }
 
 struct session *

@@ -337,6 +337,12 @@ enum rc tokens_parse(struct session *, struct slice text, struct err *) WARN_UNU
 void tokens_wait(struct session *, void (*again)(struct session *));
 enum rc tokens_print(struct session *, struct arena *, const char **text) WARN_UNUSED;
 
+/* ---- peer.c ---- */
+/* Puts this process's peer_id into a cancel key. */
+void peer_mark_key(const struct config *, unsigned char *key);
+/* True: the request is another peer's, and on its way. */
+bool peer_pass_on(struct worker *, uint32_t pid, struct slice key);
+
 /* ---- cancel.c ---- */
 void cancel_request(struct worker *, uint32_t pid, struct slice key);
 

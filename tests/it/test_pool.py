@@ -221,3 +221,29 @@ def test_currval_needs_its_transaction(weir):
             w.simple("select currval('cv')")
         assert e.value.sqlstate == "55000" and e.value.fields.get("H")
         w.simple("drop sequence cv")
+
+
+def test_cancel_reaches_the_peer_that_has_the_session(fleet):
+    """Behind a load balancer the cancel request may come to another process; it is passed on by the key's peer_id."""
+    if harness.DIRECT:
+        pytest.skip("WEIR_DIRECT: without Weir")
+    db = [harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 2;")]
+    both = [harness.Weir(fleet, "peer-%d" % i, db) for i in (1, 2)]
+    peers = ", ".join('{ id = %d; host = "127.0.0.1"; port = %d; }' % (i, w.port) for i, w in enumerate(both, 1))
+    try:
+        for i, w in enumerate(both, 1):
+            w.extra = "peer_id = %d; peers = ( %s );" % (i, peers)
+            w.start()
+        with both[0].connect("wire") as c:
+            c.send(wire.query("select pg_sleep(20)"))
+            time.sleep(0.5)
+            with wire.Wire("127.0.0.1", both[1].port) as other:
+                other.send(wire.cancel_request(c.pid, c.key))
+                other.at_eof()
+            with pytest.raises(wire.ServerError) as e:
+                c._rows(5)
+            assert e.value.sqlstate == "57014"
+    finally:
+        for w in both:
+            code = w.stop()
+            assert code == 0 and not w.sanitizer_reports(), w.log_tail()

@@ -1,0 +1,129 @@
+/* Cancel requests behind a load balancer: a client's request may reach another Weir process than its session. The first two bytes of a cancel key
+ * are the process's peer_id, so the request is passed on, unchanged, to the peer of that number. */
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "router/session/session.h"
+#include "wire/startup.h"
+
+#define PEER_TIMEOUT_MS 5000
+
+struct peer_job {
+	struct job job;
+	char *host;
+	uint16_t port;
+	struct msgbuf packet;
+};
+
+static int
+connect_unix(const struct peer_job *p)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/.s.PGSQL.%u", p->host, p->port);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (n > 0 && (size_t)n < sizeof addr.sun_path && fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int
+connect_tcp(const struct peer_job *p)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	struct timeval limit = {PEER_TIMEOUT_MS / 1000, 0};
+	char port[8];
+	int fd = -1;
+
+	snprintf(port, sizeof port, "%u", p->port);
+	if (getaddrinfo(p->host, port, &hints, &found) != 0)
+		return -1;
+	for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
+		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+		if (fd < 0)
+			continue;
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* counts for connect() too */
+		if (connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	freeaddrinfo(found);
+	return fd;
+}
+
+/* Sends it and waits until the peer closes, as a client would. */
+static void
+run(struct job *job)
+{
+	struct peer_job *p = LIST_ENTRY(job, struct peer_job, job);
+	int fd = p->host[0] == '/' ? connect_unix(p) : connect_tcp(p);
+	struct pollfd poller = {fd, POLLIN, 0};
+
+	if (fd < 0) {
+		log_line(LOG_WARNING, "cannot reach a peer with a cancel request", "host", p->host, "port", LOG_NUM(p->port), NULL);
+		return;
+	}
+	if (send(fd, p->packet.data, p->packet.len, MSG_NOSIGNAL) == (ssize_t)p->packet.len)
+		(void)poll(&poller, 1, PEER_TIMEOUT_MS);
+	close(fd);
+}
+
+static void
+done(struct job *job)
+{
+	struct peer_job *p = LIST_ENTRY(job, struct peer_job, job);
+
+	msgbuf_fini(&p->packet);
+	free(p->host);
+	free(p);
+}
+
+void
+peer_mark_key(const struct config *config, unsigned char *key)
+{
+	int id = config->settings.peer_id;
+
+	if (id == 0)
+		return;
+	key[0] = (unsigned char)(id >> 8);
+	key[1] = (unsigned char)id;
+}
+
+bool
+peer_pass_on(struct worker *w, uint32_t pid, struct slice key)
+{
+	const struct config *config = w->snap->config;
+	const unsigned char *k = (const unsigned char *)key.ptr;
+	int id = key.len < 4 ? 0 : k[0] << 8 | k[1];
+	struct peer_job *p;
+
+	if (config->settings.peer_id == 0 || id == config->settings.peer_id)
+		return false;
+	for (int i = 0; i < config->n_peers; i++) {
+		if (config->peers[i].id != id)
+			continue;
+		p = calloc(1, sizeof *p);
+		if (p == NULL)
+			abort();
+		p->host = strdup(config->peers[i].host);
+		p->port = config->peers[i].port;
+		msgbuf_init(&p->packet);
+		msg_cancel(&p->packet, pid, key);
+		p->job.loop = w->loop;
+		p->job.urgent = true;
+		p->job.run = run;
+		p->job.done = done;
+		dialer_run(w->proc->dialer, &p->job);
+		return true;
+	}
+	return true; /* nobody's */
+}
