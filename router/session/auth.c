@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "router/session/login.h"
 #include "router/session/service.h"
+#include "router/session/usercount.h"
 #include "wire/md5.h"
 #include "wire/tls.h"
 
@@ -85,9 +86,17 @@ static enum rc
 check_limits(struct session *s, struct err *e)
 {
 	const struct settings *set = &s->db->cluster->conf->settings;
-	int n = atomic_fetch_add(&s->db->cluster->clients, 1) + 1;
+	const struct user_conf *u = s->identity->conf;
+	int per_user = s->db->cluster->config->settings.max_user_client_connections;
+	int n = atomic_fetch_add(&s->db->cluster->clients, 1) + 1, users;
 
 	s->counted = true;
+	users = usercount_add(s->identity->user);
+	if (u != NULL && setting_set_has(&u->set, SETTING_ID_max_user_client_connections))
+		per_user = u->settings.max_user_client_connections;
+	if (!s->admin && per_user > 0 && users > per_user)
+		return err_set(e, "53300", BLAST_SESSION, "user %s has max_user_client_connections (%d) clients", s->identity->user,
+		    per_user);
 	if (!s->admin && set->max_db_client_connections > 0 && n > set->max_db_client_connections)
 		return err_set(e, "53300", BLAST_SESSION, "database %s has max_db_client_connections (%d) clients", s->db->cluster->name,
 		    set->max_db_client_connections);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "router/session/usercount.h"
 
 #define HALF_CLOSED_MS  200 /* until a client that sends no more is asked whether it still reads */
 #define LINGER_MS       5000
@@ -563,8 +564,10 @@ session_close(struct session *s, unsigned linger_ms)
 	varset_assign(&s->params, NULL);
 	free(s->tokens);
 	s->tokens = NULL;
-	if (s->counted)
+	if (s->counted) {
 		atomic_fetch_sub(&s->db->cluster->clients, 1);
+		usercount_remove(s->identity->user);
+	}
 	s->counted = false;
 	if (s->identity != NULL)
 		identity_unref(s->identity);

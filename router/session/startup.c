@@ -3,6 +3,7 @@
 #include "router/session/login.h"
 
 #include <ctype.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -242,6 +243,21 @@ lower(struct slice name)
 	return copy;
 }
 
+/* "psql" from 10.0.0.7 port 4711 is "psql - 10.0.0.7:4711". */
+static struct slice
+with_host(struct session *s, struct slice value)
+{
+	struct client_login *l = s->login;
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof addr;
+	char host[64], port[8];
+
+	if (s->unix_socket || getpeername(s->stream.io.fd, (struct sockaddr *)&addr, &len) != 0 ||
+	    getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return value;
+	return slice_of(arena_printf(&l->arena, "%.*s - %s:%s", (int)value.len, value.ptr, host, port));
+}
+
 static enum rc
 start_setting(struct session *s, const char *name, struct slice value, struct err *e)
 {
@@ -251,6 +267,8 @@ start_setting(struct session *s, const char *name, struct slice value, struct er
 		return session_setting(s, name, value, e);
 	if (ignored(&s->db->cluster->conf->settings, name))
 		return RC_OK;
+	if (strcmp(name, "application_name") == 0 && s->db->cluster->conf->settings.application_name_add_host)
+		value = with_host(s, value);
 	sql = session_set_config_sql(name, value);
 	varset_assign(&s->start_vars, varset_with(s->start_vars, name, sql));
 	free(sql);

@@ -247,3 +247,18 @@ def test_cancel_reaches_the_peer_that_has_the_session(fleet):
         for w in both:
             code = w.stop()
             assert code == 0 and not w.sanitizer_reports(), w.log_tail()
+
+
+def test_clients_of_one_user_are_counted(own_weir, fleet):
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "application_name_add_host = true;")],
+                 extra='users = ( { name = "app"; max_user_client_connections = 2; } );')
+    with w.connect("wire", options=[("application_name", "me")]) as a, w.connect("wire"):
+        assert a.simple("show application_name")[0][0].startswith("me - 127.0.0.1:")
+        with pytest.raises((wire.ServerError, wire.Closed)) as e:
+            w.connect("wire")
+        assert "max_user_client_connections" in str(e.value)
+        with w.connect("wire", "app2"):
+            pass
+    time.sleep(0.2)
+    with w.connect("wire") as again:
+        assert again.simple("select 1") == [("1",)]
