@@ -44,12 +44,13 @@ copy(const char *s)
 }
 
 /* Every text of a target, so that copying, freeing and comparing cannot differ. */
-#define TARGET_TEXTS(X)                                                              \
-	X(host)                                                                      \
-	X(hostaddr)                                                                  \
-	X(port)                                                                      \
-	X(dbname) X(user) X(password) X(sslmode) X(sslrootcert) X(sslcert) X(sslkey) \
-	    X(options) X(probe_user) X(probe_password)
+#define TARGET_TEXTS(X)                                                               \
+	X(host)                                                                       \
+	X(hostaddr)                                                                   \
+	X(port)                                                                       \
+	X(dbname)                                                                     \
+	X(user) X(password) X(sslmode) X(sslrootcert) X(sslcert) X(sslkey) X(options) \
+	    X(probe_user) X(probe_password)
 
 static void
 target_copy(struct backend_target *to, const struct backend_target *from)
@@ -150,7 +151,7 @@ backend_same(const struct backend *b, const char *database, const char *shard,
     int position, const struct backend_target *target)
 {
 	return b->position == position && strcmp(b->database, database) == 0 &&
-	       strcmp(b->shard, shard) == 0 && target_same(&b->target, target);
+	    strcmp(b->shard, shard) == 0 && target_same(&b->target, target);
 }
 
 int
@@ -276,7 +277,7 @@ bool
 backend_would_be_usable(const struct backend *b, uint64_t now_us)
 {
 	return atomic_load(&b->breaker) == BREAKER_CLOSED ||
-	       now_us >= atomic_load(&b->breaker_until_us);
+	    now_us >= atomic_load(&b->breaker_until_us);
 }
 
 bool

@@ -69,7 +69,7 @@ static bool
 is_well(const struct backend *b, uint64_t now_us)
 {
 	return atomic_load(&b->breaker) == BREAKER_CLOSED ||
-	       (!backend_can_probe(b) && backend_would_be_usable(b, now_us));
+	    (!backend_can_probe(b) && backend_would_be_usable(b, now_us));
 }
 
 static bool
@@ -78,8 +78,8 @@ is_eligible(const struct backend *b, uint64_t now_us)
 	uint64_t most = atomic_load(&b->limits.max_replica_lag_us);
 
 	return backend_role(b) == ROLE_REPLICA && !atomic_load(&b->disabled) &&
-	       !atomic_load(&b->retired) && is_well(b, now_us) &&
-	       (most == 0 || atomic_load(&b->lag_us) <= most);
+	    !atomic_load(&b->retired) && is_well(b, now_us) &&
+	    (most == 0 || atomic_load(&b->lag_us) <= most);
 }
 
 static bool

@@ -74,7 +74,7 @@ job_end(struct pool_job *j, struct pool *p)
 void
 jobs_forget(struct pools *ps)
 {
-	LIST_FOREACH_SAFE (n, &ps->jobs) {
+	LIST_FOREACH_SAFE(n, &ps->jobs) {
 		struct pool_job *j = LIST_ENTRY(n, struct pool_job, node);
 
 		j->forget(j);
@@ -160,7 +160,7 @@ said_too_much(const struct login_result *r)
 	char type;
 
 	return r->ssl == NULL && recv(r->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
-	       strchr("SNEA", type) == NULL;
+	    strchr("SNEA", type) == NULL;
 }
 
 static void
@@ -198,7 +198,7 @@ static bool
 is_logins_fault(const struct err *e)
 {
 	return memcmp(e->sqlstate, "28", 2) == 0 || strcmp(e->sqlstate, "3D000") == 0 ||
-	       strcmp(e->sqlstate, "42501") == 0;
+	    strcmp(e->sqlstate, "42501") == 0;
 }
 
 /* The second attempt follows at once, then come pauses. */
@@ -317,10 +317,10 @@ set_ask(struct dial *d)
 	const char *password = is_set(t->password) ? t->password : p->password;
 
 	ask->user = arena_strdup(&d->j.arena, p->lane->user);
-	ask->database =
-	    arena_strdup(&d->j.arena, is_set(p->lane->database) ? p->lane->database
-				      : is_set(t->dbname)       ? t->dbname
-								: p->lane->user);
+	ask->database = arena_strdup(&d->j.arena,
+	    is_set(p->lane->database) ? p->lane->database
+		: is_set(t->dbname)   ? t->dbname
+				      : p->lane->user);
 	ask->params = startup_params(d, p->lane);
 	ask->allow_cleartext =
 	    true; /* as libpq; sslmode says whether the way is trusted */

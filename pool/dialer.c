@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define IDLE_S 5
+#define IDLE_S     5
 #define STACK_SIZE (512 * 1024) /* getaddrinfo() and OpenSSL are deep */
 
 struct dialer {
@@ -33,7 +33,7 @@ busy_with(const struct dialer *d, const struct backend *b)
 static struct job *
 next_job(struct dialer *d)
 {
-	LIST_FOREACH (n, &d->queue) {
+	LIST_FOREACH(n, &d->queue) {
 		struct job *j = LIST_ENTRY(n, struct job, node);
 
 		if (j->urgent || j->backend == NULL ||
@@ -139,9 +139,9 @@ dialer_create(struct dialer **out, int threads, struct err *e)
 
 	if (d == NULL)
 		abort();
-	d->keep = threads < 1                    ? 1
-		  : threads > DIALER_THREADS_MAX ? DIALER_THREADS_MAX
-						 : threads;
+	d->keep = threads < 1              ? 1
+	    : threads > DIALER_THREADS_MAX ? DIALER_THREADS_MAX
+					   : threads;
 	list_init(&d->queue);
 	(void)pthread_mutex_init(&d->lock, NULL);
 	(void)pthread_condattr_init(&attr);
@@ -209,7 +209,7 @@ could_run(const struct dialer *d, const struct job *j)
 
 	if (j->urgent || j->backend == NULL)
 		return true;
-	LIST_FOREACH (q, &d->queue)
+	LIST_FOREACH(q, &d->queue)
 		n += LIST_ENTRY(q, struct job, node)->backend == j->backend;
 	return busy_with(d, j->backend) + n <= DIALER_PER_BACKEND;
 }

@@ -24,7 +24,7 @@
 #include "base/log.h"
 
 #define HURRY_US 4000
-#define SECOND UINT64_C(1000000)
+#define SECOND   UINT64_C(1000000)
 
 enum phase { PHASE_REST, PHASE_CONNECTING, PHASE_ASKED };
 
@@ -186,7 +186,7 @@ publish(struct health *h, struct watch *w, const struct probe *p, uint64_t now)
 	struct backend *b = w->backend;
 	uint64_t took = now - w->sent_us, latency = atomic_load(&b->latency_us);
 	bool news = atomic_load(&b->role) != (int)p->role ||
-		    atomic_load(&b->timeline) != p->timeline;
+	    atomic_load(&b->timeline) != p->timeline;
 
 	if (news)
 		log_role(b, p);

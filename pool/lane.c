@@ -91,7 +91,7 @@ lane_get(struct backend *b, const struct pool_login *l, uint64_t hash)
 	struct lane *found = NULL;
 
 	pthread_mutex_lock(&b->lock);
-	LIST_FOREACH (n, &b->lanes) {
+	LIST_FOREACH(n, &b->lanes) {
 		struct lane *lane = LIST_ENTRY(n, struct lane, node);
 
 		if (lane_is(lane, b, l, hash)) {

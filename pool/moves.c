@@ -163,7 +163,7 @@ give_connection(struct ask *a)
 {
 	struct pool *p = NULL;
 
-	LIST_FOREACH (n, &a->to->all)
+	LIST_FOREACH(n, &a->to->all)
 		if (LIST_ENTRY(n, struct pool, node)->lane == a->lane)
 			p = LIST_ENTRY(n, struct pool, node);
 	if (p == NULL || p->n_idle == 0 || p->n_waiting > 0)

@@ -47,7 +47,7 @@ static bool
 is_reusable(const struct server *s)
 {
 	return !s->replication && !s->close_needed && !s->ended &&
-	       reader_at_boundary(&s->reader);
+	    reader_at_boundary(&s->reader);
 }
 
 void
@@ -90,7 +90,7 @@ pool_each_server(struct pool *p, void (*fn)(struct server *, void *arg), void *a
 	struct list *lists[] = {&p->active, &p->idle, &p->testing};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-		LIST_FOREACH_SAFE (n, lists[i])
+		LIST_FOREACH_SAFE(n, lists[i])
 			fn(server_of_node(n), arg);
 }
 
@@ -110,7 +110,7 @@ pool_stats(const struct pool *p, struct pool_stats *st)
 	    .max_wait_us = w == NULL ? 0 : now - w->since_us,
 	};
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-		LIST_FOREACH (n, lists[i]) {
+		LIST_FOREACH(n, lists[i]) {
 			const struct server *s = server_of_node(n);
 
 			st->cancelling += s->cancels > 0;

@@ -29,9 +29,9 @@
 #include "pool/backend.h"
 #include "pool/server.h"
 
-#define POOL_FAIR_US 2000
-#define POOL_EVICT_US 10000
-#define POOL_RETRY_US 50000
+#define POOL_FAIR_US   2000
+#define POOL_EVICT_US  10000
+#define POOL_RETRY_US  50000
 #define POOL_UNUSED_US 60000000
 
 /* Who logs in, and with what. Texts are copied by the pool. */

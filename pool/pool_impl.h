@@ -23,10 +23,10 @@
 #include "pool/pool.h"
 #include "wire/login.h"
 
-#define JANITOR_MS 333
+#define JANITOR_MS     333
 #define DIALS_PER_SITE 4
-#define CLOSE_WAIT_MS 1000 /* for the server's end after Terminate */
-#define CHECK_MS 2000
+#define CLOSE_WAIT_MS  1000 /* for the server's end after Terminate */
+#define CHECK_MS       2000
 #define TEST_BYTES_MAX \
 	65536 /* longest answer to a reset query that is looked at as a whole */
 
@@ -151,7 +151,7 @@ static inline int
 budget_hard_limit(const struct backend *b)
 {
 	return atomic_load_explicit(&b->limits.pool_size, memory_order_relaxed) +
-	       atomic_load_explicit(&b->limits.reserve_pool_size, memory_order_relaxed);
+	    atomic_load_explicit(&b->limits.reserve_pool_size, memory_order_relaxed);
 }
 
 /* ---- pools.c ---- */

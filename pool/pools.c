@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define TABLE_START 64
-#define END_MS 5
+#define END_MS      5
 
 static void janitor(struct timer *);
 
@@ -81,7 +81,7 @@ site_get(struct pools *ps, struct backend *b)
 {
 	struct site *s;
 
-	LIST_FOREACH (n, &ps->sites)
+	LIST_FOREACH(n, &ps->sites)
 		if (LIST_ENTRY(n, struct site, node)->backend == b)
 			return LIST_ENTRY(n, struct site, node);
 	s = calloc(1, sizeof *s);
@@ -128,7 +128,7 @@ table_grow(struct pools *ps)
 	if (ps->table == NULL)
 		abort();
 	ps->table_size = size;
-	LIST_FOREACH (n, &ps->all) {
+	LIST_FOREACH(n, &ps->all) {
 		struct pool *p = LIST_ENTRY(n, struct pool, node);
 		struct pool **at = bucket(ps, p->lane->hash);
 
@@ -232,7 +232,7 @@ static bool
 same_keys(const struct scram_keys *k, const struct pool_login *l)
 {
 	return memcmp(k->client_key, l->client_key, sizeof k->client_key) == 0 &&
-	       memcmp(k->server_key, l->server_key, sizeof k->server_key) == 0;
+	    memcmp(k->server_key, l->server_key, sizeof k->server_key) == 0;
 }
 
 static void
@@ -317,21 +317,21 @@ is_of(const struct pool *p, const char *database)
 }
 
 #define EACH_POOL(ps, p)                                                       \
-	LIST_FOREACH_SAFE (p##_node, &(ps)->all)                               \
+	LIST_FOREACH_SAFE(p##_node, &(ps)->all)                                \
 		for (struct pool *p = LIST_ENTRY(p##_node, struct pool, node); \
 		     p != NULL; p = NULL)
 
 static void
 close_list(struct list *list)
 {
-	LIST_FOREACH_SAFE (n, list)
+	LIST_FOREACH_SAFE(n, list)
 		server_close(server_of_node(n), true);
 }
 
 static void
 mark_list(struct list *list)
 {
-	LIST_FOREACH (n, list)
+	LIST_FOREACH(n, list)
 		server_of_node(n)->close_needed = true;
 }
 
@@ -372,7 +372,7 @@ pools_kill(struct pools *ps, const char *database)
 void
 pools_resume(struct pools *ps, const char *database)
 {
-	LIST_FOREACH (n, &ps->sites) {
+	LIST_FOREACH(n, &ps->sites) {
 		struct site *s = LIST_ENTRY(n, struct site, node);
 
 		if (database == NULL || strcmp(s->backend->database, database) == 0)
@@ -383,7 +383,7 @@ pools_resume(struct pools *ps, const char *database)
 bool
 pools_quiet(struct pools *ps, const char *database)
 {
-	LIST_FOREACH (n, &ps->all) {
+	LIST_FOREACH(n, &ps->all) {
 		struct pool *p = LIST_ENTRY(n, struct pool, node);
 
 		if (is_of(p, database) && p->n_active > 0)
@@ -421,10 +421,10 @@ static int
 spare_connections(const struct site *s)
 {
 	int n = atomic_load(&s->backend->connections) -
-		atomic_load(&s->backend->limits.min_pool_size);
+	    atomic_load(&s->backend->limits.min_pool_size);
 
-	LIST_FOREACH (m, &s->members)
-		LIST_FOREACH (c, &LIST_ENTRY(m, struct pool, member)->closing)
+	LIST_FOREACH(m, &s->members)
+		LIST_FOREACH(c, &LIST_ENTRY(m, struct pool, member)->closing)
 			n--;
 	return n;
 }
@@ -459,7 +459,7 @@ keep_minimum(struct site *s, uint64_t now_us)
 	if (atomic_load(&b->connections) >= least || atomic_load(&b->retired) ||
 	    atomic_load(&b->paused) || !site_may_dial(s, now_us))
 		return;
-	LIST_FOREACH (n, &s->members) {
+	LIST_FOREACH(n, &s->members) {
 		struct pool *p = LIST_ENTRY(n, struct pool, member);
 
 		if (!p->lane->replication &&
@@ -478,7 +478,7 @@ static bool
 is_unused(const struct pool *p, uint64_t now_us)
 {
 	return p->n_servers == 0 && p->n_dialing == 0 && p->n_waiting == 0 &&
-	       p->holds == 0 && now_us - p->used_us > POOL_UNUSED_US;
+	    p->holds == 0 && now_us - p->used_us > POOL_UNUSED_US;
 }
 
 static void
@@ -488,7 +488,7 @@ janitor(struct timer *t)
 	uint64_t now = pools_now(ps);
 
 	timer_start(ps->loop, t, JANITOR_MS);
-	LIST_FOREACH (n, &ps->sites) {
+	LIST_FOREACH(n, &ps->sites) {
 		struct site *s = LIST_ENTRY(n, struct site, node);
 
 		keep_minimum(s, now);
@@ -512,7 +512,7 @@ end_pool(struct pool *p)
 {
 	close_list(&p->idle);
 	close_list(&p->testing);
-	LIST_FOREACH_SAFE (n, &p->closing)
+	LIST_FOREACH_SAFE(n, &p->closing)
 		if (server_of_node(n)->state == SERVER_CLOSING)
 			stream_close(&server_of_node(n)->stream, 0);
 	while (!list_empty(&p->active))
@@ -525,7 +525,7 @@ is_busy(struct pools *ps)
 {
 	if (ps->n_mail > 0)
 		return true;
-	LIST_FOREACH (n, &ps->all)
+	LIST_FOREACH(n, &ps->all)
 		if (!list_empty(&LIST_ENTRY(n, struct pool, node)->closing))
 			return true;
 	return false;
@@ -575,7 +575,7 @@ pools_destroy(struct pools *ps)
 		return;
 	EACH_POOL(ps, p)
 	pool_destroy(p);
-	LIST_FOREACH_SAFE (n, &ps->sites)
+	LIST_FOREACH_SAFE(n, &ps->sites)
 		site_destroy(LIST_ENTRY(n, struct site, node));
 	free(ps->table);
 	slab_fini(&ps->servers);

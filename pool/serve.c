@@ -73,7 +73,7 @@ starved_here(const struct pool *p, const struct waiter *w)
 
 	if (site->n_places + site->n_expected > 0)
 		return false;
-	LIST_FOREACH (n, &site->hungry) {
+	LIST_FOREACH(n, &site->hungry) {
 		const struct pool *q = LIST_ENTRY(n, struct pool, hungry);
 
 		if (q != p && q->lacks_place &&
@@ -145,7 +145,7 @@ match_pool(struct pool *p, uint64_t now)
 static void
 match(struct site *site, uint64_t now)
 {
-	LIST_FOREACH_SAFE (n, &site->hungry)
+	LIST_FOREACH_SAFE(n, &site->hungry)
 		match_pool(LIST_ENTRY(n, struct pool, hungry), now);
 }
 
@@ -155,7 +155,7 @@ bool
 site_may_dial(const struct site *s, uint64_t now_us)
 {
 	return s->n_dialing < DIALS_PER_SITE && now_us >= s->retry_us &&
-	       backend_would_be_usable(s->backend, now_us);
+	    backend_would_be_usable(s->backend, now_us);
 }
 
 /* Of the pools that can still be helped in this round, the one whose first waiter is
@@ -165,7 +165,7 @@ hungriest(const struct site *site)
 {
 	struct pool *best = NULL;
 
-	LIST_FOREACH (n, &site->hungry) {
+	LIST_FOREACH(n, &site->hungry) {
 		struct pool *p = LIST_ENTRY(n, struct pool, hungry);
 
 		if (p->round == site->round ||
@@ -272,7 +272,7 @@ provide(struct site *site, uint64_t now)
 
 	site->round++;
 	site->tokens = site->n_expected;
-	LIST_FOREACH (n, &site->hungry) {
+	LIST_FOREACH(n, &site->hungry) {
 		p = LIST_ENTRY(n, struct pool, hungry);
 		p->promised = 0;
 		p->lacks_place = false;
@@ -289,7 +289,7 @@ publish_need(struct site *site)
 	    &site->backend->worker[site->pools->index].oldest_wait_us;
 	uint64_t oldest = 0;
 
-	LIST_FOREACH (n, &site->hungry) {
+	LIST_FOREACH(n, &site->hungry) {
 		struct pool *p = LIST_ENTRY(n, struct pool, hungry);
 		uint64_t since = first_waiter(p)->since_us;
 
@@ -308,8 +308,9 @@ static int
 waiting_elsewhere(const struct pool *p)
 {
 	for (int i = 0; i < p->pools->n_peers; i++)
-		if (i != p->pools->index && atomic_load(&p->lane->worker[i].waiting) >
-						atomic_load(&p->lane->worker[i].coming))
+		if (i != p->pools->index &&
+		    atomic_load(&p->lane->worker[i].waiting) >
+			atomic_load(&p->lane->worker[i].coming))
 			return i;
 	return -1;
 }
@@ -322,13 +323,13 @@ give_away(struct site *site)
 
 	if (site->n_idle == 0 || atomic_load(&site->backend->waiting) == site->n_waiting)
 		return;
-	LIST_FOREACH_SAFE (n, &site->idle) {
+	LIST_FOREACH_SAFE(n, &site->idle) {
 		struct server *s = LIST_ENTRY(n, struct server, rest);
 
 		if (s->pool->n_waiting == 0 && (who = waiting_elsewhere(s->pool)) >= 0)
 			server_begin_move(s, who, NULL);
 	}
-	LIST_FOREACH_SAFE (n, &site->idle) {
+	LIST_FOREACH_SAFE(n, &site->idle) {
 		struct server *s = LIST_ENTRY(n, struct server, rest);
 
 		if (s->pool->n_waiting == 0 &&
@@ -352,7 +353,7 @@ set_wake(struct site *site, uint64_t now)
 	if (site->retry_us > now)
 		due = site->retry_us;
 	if (reserve > 0 && atomic_load(&b->limits.reserve_pool_size) > 0) {
-		LIST_FOREACH (n, &site->hungry) {
+		LIST_FOREACH(n, &site->hungry) {
 			struct pool *p = LIST_ENTRY(n, struct pool, hungry);
 			uint64_t at = first_waiter(p)->since_us + reserve;
 
@@ -384,7 +385,7 @@ fail_hopeless(struct site *site, uint64_t now)
 	(void)backend_last_error(site->backend, text, sizeof text);
 	(void)err_set(&e, "08001", BLAST_TXN, "server %s cannot be reached: %s",
 	    site->backend->label, text);
-	LIST_FOREACH_SAFE (n, &site->members) {
+	LIST_FOREACH_SAFE(n, &site->members) {
 		struct pool *p = LIST_ENTRY(n, struct pool, member);
 
 		if (p->n_waiting > 0 && atomic_load(&p->lane->connections) == 0)

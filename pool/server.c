@@ -25,7 +25,7 @@ server_state_name(enum server_state s)
 #define MAY(s) (1u << (s))
 static const unsigned may_follow[] = {
     [SERVER_IDLE] = MAY(SERVER_ACTIVE) | MAY(SERVER_RESETTING) | MAY(SERVER_MOVING) |
-		    MAY(SERVER_CLOSING),
+	MAY(SERVER_CLOSING),
     [SERVER_ACTIVE] = MAY(SERVER_IDLE) | MAY(SERVER_RESETTING) | MAY(SERVER_CLOSING),
     [SERVER_RESETTING] = MAY(SERVER_IDLE) | MAY(SERVER_CLOSING),
     [SERVER_MOVING] = 0,
@@ -372,9 +372,9 @@ server_needs_check(const struct server *s, uint64_t now_us)
 	/* Since the breaker opened nobody has heard from it: its machine may be another
 	 * one by now. */
 	return now_us - since > delay || !reader_at_boundary(&s->reader) ||
-	       (delay == 0 && s->tested_us < s->idle_since_us) ||
-	       since <= atomic_load_explicit(
-			    &s->pool->backend->opened_us, memory_order_relaxed);
+	    (delay == 0 && s->tested_us < s->idle_since_us) ||
+	    since <=
+	    atomic_load_explicit(&s->pool->backend->opened_us, memory_order_relaxed);
 }
 
 /* Is there a reason to close it rather than keep it? */
@@ -385,12 +385,12 @@ unwanted(const struct server *s)
 	int connections = atomic_load_explicit(&b->connections, memory_order_relaxed);
 
 	return s->close_needed || s->pool->pools->ending ||
-	       atomic_load_explicit(&b->retired, memory_order_relaxed) ||
-	       server_too_old(s, pools_now(s->pool->pools)) ||
-	       connections > budget_hard_limit(b) ||
-	       (connections >
-		       atomic_load_explicit(&b->limits.pool_size, memory_order_relaxed) &&
-		   atomic_load_explicit(&b->waiting, memory_order_relaxed) == 0);
+	    atomic_load_explicit(&b->retired, memory_order_relaxed) ||
+	    server_too_old(s, pools_now(s->pool->pools)) ||
+	    connections > budget_hard_limit(b) ||
+	    (connections >
+		    atomic_load_explicit(&b->limits.pool_size, memory_order_relaxed) &&
+		atomic_load_explicit(&b->waiting, memory_order_relaxed) == 0);
 }
 
 void
@@ -624,7 +624,7 @@ static bool
 is_network_error(int error)
 {
 	return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ||
-	       error == EHOSTDOWN || error == ENETDOWN;
+	    error == EHOSTDOWN || error == ENETDOWN;
 }
 
 static void

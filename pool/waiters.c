@@ -73,7 +73,7 @@ static bool
 is_hopeless(const struct pool *p)
 {
 	return p->n_dialing == 0 && atomic_load(&p->lane->connections) == 0 &&
-	       !backend_would_be_usable(p->backend, pools_now(p->pools));
+	    !backend_would_be_usable(p->backend, pools_now(p->pools));
 }
 
 enum rc

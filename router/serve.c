@@ -74,7 +74,8 @@ load(const char *file)
 static enum rc
 admin_reload(struct proc *p, struct err *e)
 {
-	return proc_control(p, CONTROL_RELOAD, (struct slice){0}, (struct slice){0}, 0, e);
+	return proc_control(
+	    p, CONTROL_RELOAD, (struct slice){0}, (struct slice){0}, 0, e);
 }
 
 static void
@@ -82,7 +83,8 @@ admin_shutdown(struct proc *p, int mode)
 {
 	struct err e;
 
-	if (proc_control(p, CONTROL_SHUTDOWN, (struct slice){0}, (struct slice){0}, mode, &e) != RC_OK)
+	if (proc_control(p, CONTROL_SHUTDOWN, (struct slice){0}, (struct slice){0}, mode,
+		&e) != RC_OK)
 		log_line(LOG_ERROR, "shutdown refused", "error", e.msg, NULL);
 }
 
@@ -127,15 +129,18 @@ command_serve(int argc, char **argv)
 	proc.admin = &admin_ops;
 	admin_set_control(&control);
 	if (proc_start(&proc, config, file, &e) != RC_OK) {
-		log_line(LOG_FATAL, "cannot start", "error", e.msg, "hint", e.hint[0] == '\0' ? NULL : e.hint, NULL);
+		log_line(LOG_FATAL, "cannot start", "error", e.msg, "hint",
+		    e.hint[0] == '\0' ? NULL : e.hint, NULL);
 		_exit(1); /* threads may run already; nothing is theirs to finish */
 	}
-	if (metrics_start(&proc, atomic_load(&proc.snap)->config->settings.metrics_address,
-	        atomic_load(&proc.snap)->config->settings.metrics_port, &e) != RC_OK) {
+	if (metrics_start(&proc,
+		atomic_load(&proc.snap)->config->settings.metrics_address,
+		atomic_load(&proc.snap)->config->settings.metrics_port, &e) != RC_OK) {
 		log_line(LOG_FATAL, "cannot start", "error", e.msg, NULL);
 		_exit(1);
 	}
-	log_line(LOG_NOTICE, "ready", "version", WEIR_VERSION, "pid", LOG_NUM(getpid()), NULL);
+	log_line(
+	    LOG_NOTICE, "ready", "version", WEIR_VERSION, "pid", LOG_NUM(getpid()), NULL);
 	proc_run(&proc);
 	metrics_stop();
 	proc_stop(&proc);
@@ -164,7 +169,8 @@ command_version(int argc, char **argv)
 int
 command_config_docs(int argc, char **argv)
 {
-	if (command_help(argc, argv, "Usage: weir config-docs\n\nPrints docs/configuration.md.\n"))
+	if (command_help(
+		argc, argv, "Usage: weir config-docs\n\nPrints docs/configuration.md.\n"))
 		return 0;
 	config_docs(stdout);
 	return 0;
@@ -200,6 +206,8 @@ command_demo(int argc, char **argv)
 		}
 		*cut = '\0';
 	}
-	fputs("weir demo: tools/demo is not beside this program; run it from the source folder\n", stderr);
+	fputs(
+	    "weir demo: tools/demo is not beside this program; run it from the source folder\n",
+	    stderr);
 	return 1;
 }

@@ -13,7 +13,8 @@ extern const struct admin_ops admin_ops;
 /* What only the control thread may do. Each may block its caller (a dialer thread) until it is done. */
 struct admin_control {
 	enum rc (*reload)(struct proc *, struct err *);
-	void (*shutdown)(struct proc *, int mode); /* enum stop_mode of router/session/proc.h */
+	void (*shutdown)(
+	    struct proc *, int mode); /* enum stop_mode of router/session/proc.h */
 	enum rc (*set)(struct proc *, struct slice key, struct slice value, struct err *);
 };
 /* Kept by reference. */
@@ -21,7 +22,8 @@ void admin_set_control(const struct admin_control *);
 
 /* Begins the averages of SHOW STATS, and serves http://address:port/metrics and /health; port 0: no endpoint.
  * RC_ERR (58030): it cannot listen there. */
-enum rc metrics_start(struct proc *, const char *address, int port, struct err *) WARN_UNUSED;
+enum rc metrics_start(
+    struct proc *, const char *address, int port, struct err *) WARN_UNUSED;
 /* The endpoint is gone, and no mail that is still on its way will touch anything. */
 void metrics_stop(void);
 

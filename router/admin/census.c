@@ -32,7 +32,8 @@ tally_for(struct part *p, const char *database, const char *user, const char *cl
 {
 	struct tally *t = p->records;
 
-	if (t != NULL && strcmp(t->database, database) == 0 && strcmp(t->user, user) == 0 && strcmp(t->client, client) == 0)
+	if (t != NULL && strcmp(t->database, database) == 0 &&
+	    strcmp(t->user, user) == 0 && strcmp(t->client, client) == 0)
 		return t;
 	t = ARENA_NEW(&p->arena, struct tally);
 	t->database = arena_strdup(&p->arena, database);
@@ -55,7 +56,8 @@ count_session(struct part *p, const struct session *s)
 		tally_for(p, "", "", "")->cl_login++;
 		return;
 	}
-	t = tally_for(p, session_database(s), s->admin ? s->identity->user : s->identity->login.user, s->identity->user);
+	t = tally_for(p, session_database(s),
+	    s->admin ? s->identity->user : s->identity->login.user, s->identity->user);
 	t->admin = s->admin;
 	if (census_waits(s, &since)) {
 		t->cl_waiting++;
@@ -89,8 +91,8 @@ count_pool(struct pool *pool, void *arg)
 {
 	struct part *p = arg;
 	const struct backend *b = pool_backend(pool);
-	struct count c = {tally_for(p, b->database, pool_user(pool), ""), loop_now_us(p->w->loop),
-	    atomic_load(&b->limits.server_check_delay_us)};
+	struct count c = {tally_for(p, b->database, pool_user(pool), ""),
+	    loop_now_us(p->w->loop), atomic_load(&b->limits.server_check_delay_us)};
 	struct pool_stats st;
 
 	pool_stats(pool, &st);
@@ -105,8 +107,8 @@ void
 census_take(struct round *r, struct part *p)
 {
 	(void)r;
-	EACH_SESSION (p->w, s)
-		count_session(p, s);
+	EACH_SESSION(p->w, s)
+	count_session(p, s);
 	pools_each(p->w->pools, count_pool, p);
 }
 
@@ -129,7 +131,8 @@ compare(const struct tally *a, const struct tally *b, enum census_by by)
 static int
 compare_r(const void *a, const void *b, void *by)
 {
-	return compare(*(struct tally *const *)a, *(struct tally *const *)b, *(enum census_by *)by);
+	return compare(
+	    *(struct tally *const *)a, *(struct tally *const *)b, *(enum census_by *)by);
 }
 
 static void

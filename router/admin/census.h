@@ -10,8 +10,9 @@
 struct tally {
 	struct tally *next;
 	const char *database;
-	const char *user;   /* who logs in to the servers */
-	const char *client; /* who came from the client's side; "" for server connections */
+	const char *user; /* who logs in to the servers */
+	const char
+	    *client; /* who came from the client's side; "" for server connections */
 	bool admin;
 	uint64_t cl_active, cl_waiting, cl_login;
 	uint64_t sv_active, sv_idle, sv_used, sv_tested, sv_login, sv_canceled;
@@ -24,7 +25,8 @@ enum census_by { CENSUS_POOL, CENSUS_DATABASE, CENSUS_CLIENT, CENSUS_USER };
 /* Sorted; counts of equal keys added up. In the round's arena. */
 struct tally **census_merge(struct round *, enum census_by, int *n);
 /* NULL: not in it. */
-const struct tally *census_find(struct tally *const *, int n, enum census_by, const char *key);
+const struct tally *census_find(
+    struct tally *const *, int n, enum census_by, const char *key);
 
 static inline uint64_t
 tally_servers(const struct tally *t)

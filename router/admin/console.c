@@ -40,7 +40,9 @@ check_permission(const struct session *s, const struct admin_line *line, struct 
 	bool own_setting = line->id == COMMAND_set && !admin_ignores_setting(line->key);
 
 	if (s->stats_only && (admin_commands[line->id].who == WHO_ADMIN || own_setting))
-		return err_set(e, "42501", BLAST_STMT, "permission denied: %s is for admin_users", admin_commands[line->id].words);
+		return err_set(e, "42501", BLAST_STMT,
+		    "permission denied: %s is for admin_users",
+		    admin_commands[line->id].words);
 	return RC_OK;
 }
 
@@ -63,7 +65,8 @@ run(struct call *call, struct err *e)
 }
 
 static enum rc
-command(struct session *s, struct slice sql, bool with_columns, struct msgbuf *out, struct err *e)
+command(struct session *s, struct slice sql, bool with_columns, struct msgbuf *out,
+    struct err *e)
 {
 	struct admin_line line;
 	struct call call = {s, s->w, &line, with_columns, out};
@@ -130,13 +133,15 @@ console_check_database(struct call *call, struct err *e)
 	c = console_cluster(call->w->snap, copy);
 	free(copy);
 	if (c == NULL)
-		return err_set(e, "3D000", BLAST_STMT, "no such database: %.*s", (int)(name.len > 200 ? 200 : name.len), name.ptr);
+		return err_set(e, "3D000", BLAST_STMT, "no such database: %.*s",
+		    (int)(name.len > 200 ? 200 : name.len), name.ptr);
 	cluster_unref(c);
 	return RC_OK;
 }
 
 void
-console_each_cluster(struct worker *w, const char *name, void (*fn)(struct cluster *, void *arg), void *arg)
+console_each_cluster(struct worker *w, const char *name,
+    void (*fn)(struct cluster *, void *arg), void *arg)
 {
 	struct snapshot *snap = w->snap;
 	struct cluster **v;
@@ -190,8 +195,9 @@ console_resident_bytes(void)
 static bool
 is_constant(enum token_kind k)
 {
-	return k == TOK_STRING || k == TOK_ESTRING || k == TOK_USTRING || k == TOK_DOLLAR || k == TOK_BITS || k == TOK_HEX ||
-	       k == TOK_INT || k == TOK_FLOAT;
+	return k == TOK_STRING || k == TOK_ESTRING || k == TOK_USTRING ||
+	    k == TOK_DOLLAR || k == TOK_BITS || k == TOK_HEX || k == TOK_INT ||
+	    k == TOK_FLOAT;
 }
 
 /* Line ends and comments become one space; what cannot be lexed (a sample that was cut inside a string) becomes "…". */
@@ -205,7 +211,8 @@ console_mask(struct slice sql, size_t max, struct arena *a)
 	size_t n = 0;
 
 	lexer_init(&l, sql, ENC_UTF8, true);
-	for (enum token_kind k = lexer_next(&l, &t); k != TOK_END; k = lexer_next(&l, &t)) {
+	for (enum token_kind k = lexer_next(&l, &t); k != TOK_END;
+	     k = lexer_next(&l, &t)) {
 		bool constant = is_constant(k) || k == TOK_ERROR;
 		size_t len = constant ? 1 : (size_t)(t.end - t.start);
 

@@ -20,7 +20,8 @@ struct cluster *console_cluster(struct snapshot *, const char *name);
 /* 3D000 when there is no such database; NULL is fine. */
 enum rc console_check_database(struct call *, struct err *) WARN_UNUSED;
 /* Calls fn for each cluster of this worker's snapshot (that is called `name`, unless NULL). */
-void console_each_cluster(struct worker *, const char *name, void (*fn)(struct cluster *, void *arg), void *arg);
+void console_each_cluster(struct worker *, const char *name,
+    void (*fn)(struct cluster *, void *arg), void *arg);
 /* Wall clock of a loop's time, microseconds; 0 stays 0. */
 uint64_t console_wall_us(const struct worker *, uint64_t loop_us);
 

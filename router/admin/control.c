@@ -7,7 +7,8 @@
 #include "router/admin/console.h"
 #include "router/session/proc.h"
 
-#define CLOSED_WAIT_US 3000000 /* for servers to close their end, once nothing is left here */
+#define CLOSED_WAIT_US \
+	3000000 /* for servers to close their end, once nothing is left here */
 
 enum { N_SERVERS, N_MARKED, N_OUTPUT, N_FOUND }; /* of part->n */
 
@@ -16,9 +17,12 @@ say(struct call *call)
 {
 	char arg[64];
 
-	snprintf(arg, sizeof arg, "%.*s", (int)(call->line->arg.len > 63 ? 63 : call->line->arg.len), call->line->arg.ptr);
-	log_line(LOG_NOTICE, "admin command", "command", admin_commands[call->line->id].words, "argument",
-	    arg[0] == '\0' ? NULL : arg, "user", session_user(call->session), NULL);
+	snprintf(arg, sizeof arg, "%.*s",
+	    (int)(call->line->arg.len > 63 ? 63 : call->line->arg.len),
+	    call->line->arg.ptr);
+	log_line(LOG_NOTICE, "admin command", "command",
+	    admin_commands[call->line->id].words, "argument", arg[0] == '\0' ? NULL : arg,
+	    "user", session_user(call->session), NULL);
 }
 
 static uint64_t
@@ -114,7 +118,8 @@ look_at(struct cluster *c, void *arg)
 	l->all_paused = l->all_paused && atomic_load(&c->paused);
 	for (int i = 0; i < c->n_shards; i++)
 		for (int j = 0; j < c->shards[i].n; j++)
-			l->connections += atomic_load(&c->shards[i].backends[j]->connections);
+			l->connections +=
+			    atomic_load(&c->shards[i].backends[j]->connections);
 }
 
 /* ---- PAUSE, RESUME ---- */
@@ -152,7 +157,8 @@ pause_finish(struct round *r, struct msgbuf *out, struct err *e)
 	(void)out;
 	console_each_cluster(r->home, r->database, look_at, &l);
 	if (!l.all_paused)
-		return err_set(e, "55000", BLAST_STMT, "%s was ended by RESUME", admin_commands[r->line.id].words);
+		return err_set(e, "55000", BLAST_STMT, "%s was ended by RESUME",
+		    admin_commands[r->line.id].words);
 	return all_closed(r, l.connections) ? RC_OK : RC_AGAIN;
 }
 
@@ -188,9 +194,10 @@ admin_resume(struct call *call, struct err *e)
 static void
 force(struct part *p)
 {
-	EACH_SESSION (p->w, s)
-		if (!s->admin && (s->server != NULL || stream_queued(&s->stream) > 0))
-			session_kill(s, "57P01", "terminating connection due to administrator command (SUSPEND)");
+	EACH_SESSION(p->w, s)
+	if (!s->admin && (s->server != NULL || stream_queued(&s->stream) > 0))
+		session_kill(s, "57P01",
+		    "terminating connection due to administrator command (SUSPEND)");
 	pools_kill(p->w->pools, NULL);
 }
 
@@ -198,8 +205,9 @@ static void
 suspend_visit(struct round *r, struct part *p)
 {
 	pause_visit(r, p);
-	EACH_SESSION (p->w, s)
-		p->n[N_OUTPUT] += !s->admin && s->state != SESSION_CLOSING && stream_queued(&s->stream) > 0;
+	EACH_SESSION(p->w, s)
+	p->n[N_OUTPUT] +=
+	    !s->admin && s->state != SESSION_CLOSING && stream_queued(&s->stream) > 0;
 	if (r->force)
 		force(p);
 }
@@ -262,12 +270,15 @@ static void
 kill_visit(struct round *r, struct part *p)
 {
 	turn(p, r->database, true);
-	EACH_SESSION (p->w, s) {
+	EACH_SESSION(p->w, s)
+	{
 		const char *database = session_database(s);
 
-		if (s->admin || database == NULL || (r->database != NULL && strcmp(database, r->database) != 0))
+		if (s->admin || database == NULL ||
+		    (r->database != NULL && strcmp(database, r->database) != 0))
 			continue;
-		session_kill(s, "57P01", "terminating connection due to administrator command (KILL)");
+		session_kill(s, "57P01",
+		    "terminating connection due to administrator command (KILL)");
 	}
 	pools_kill(p->w->pools, r->database);
 }
@@ -289,7 +300,8 @@ kill_client_visit(struct round *r, struct part *p)
 	if (s == NULL || s->state == SESSION_CLOSING)
 		return;
 	p->n[N_FOUND]++;
-	session_kill(s, "57P01", "terminating connection due to administrator command (KILL_CLIENT)");
+	session_kill(s, "57P01",
+	    "terminating connection due to administrator command (KILL_CLIENT)");
 }
 
 static enum rc
@@ -297,7 +309,8 @@ kill_client_finish(struct round *r, struct msgbuf *out, struct err *e)
 {
 	(void)out;
 	if (count(r, N_FOUND) == 0)
-		return err_set(e, "42704", BLAST_STMT, "no such client: %s", r->line.arg.ptr);
+		return err_set(
+		    e, "42704", BLAST_STMT, "no such client: %s", r->line.arg.ptr);
 	return RC_OK;
 }
 
@@ -386,22 +399,24 @@ admin_set(struct call *call, struct err *e)
 	if (setting_find(&config_settings, key) < 0) {
 		if (admin_ignores_setting(key))
 			return RC_OK;
-		return err_set(e, "42704", BLAST_STMT, "unrecognized configuration parameter \"%.*s\"",
+		return err_set(e, "42704", BLAST_STMT,
+		    "unrecognized configuration parameter \"%.*s\"",
 		    (int)(key.len > 100 ? 100 : key.len), key.ptr);
 	}
 	if (console_control == NULL)
 		return no_control(e);
-	log_line(LOG_NOTICE, "admin command", "command", "SET", "argument", config_settings.settings[setting_find(&config_settings, key)].name,
-	    "user", session_user(call->session), NULL);
+	log_line(LOG_NOTICE, "admin command", "command", "SET", "argument",
+	    config_settings.settings[setting_find(&config_settings, key)].name, "user",
+	    session_user(call->session), NULL);
 	return round_dial(call, run_set);
 }
 
 static void
 run_shutdown(struct round *r)
 {
-	enum stop_mode mode = r->database == NULL                               ? STOP_NOW
-	                      : slice_eq_str(r->line.arg, "wait_for_clients") ? STOP_WAIT_CLIENTS
-	                                                                       : STOP_DRAIN;
+	enum stop_mode mode = r->database == NULL           ? STOP_NOW
+	    : slice_eq_str(r->line.arg, "wait_for_clients") ? STOP_WAIT_CLIENTS
+							    : STOP_DRAIN;
 
 	console_control->shutdown(r->proc, mode);
 }

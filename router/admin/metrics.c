@@ -97,7 +97,8 @@ ask(struct proc *p)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += ANSWER_MS / 1000;
 	pthread_mutex_lock(&q->lock);
-	while (!q->answered && pthread_cond_timedwait(&q->cond, &q->lock, &until) != ETIMEDOUT)
+	while (!q->answered &&
+	    pthread_cond_timedwait(&q->cond, &q->lock, &until) != ETIMEDOUT)
 		;
 	done = q->answered;
 	q->forgotten = !done;
@@ -122,7 +123,8 @@ use_answers(struct scrape *m, struct question *q)
 	v = census_merge(r, CENSUS_DATABASE, &m->n_clients);
 	m->clients = ARENA_NEW_N(&r->arena, struct db_clients, (size_t)m->n_clients + 1);
 	for (int i = 0; i < m->n_clients; i++)
-		m->clients[i] = (struct db_clients){v[i]->database, v[i]->cl_active, v[i]->cl_waiting, v[i]->max_wait_us};
+		m->clients[i] = (struct db_clients){
+		    v[i]->database, v[i]->cl_active, v[i]->cl_waiting, v[i]->max_wait_us};
 }
 
 /* ---- the process ---- */
@@ -153,17 +155,21 @@ open_descriptors(void)
 static void
 scrape(struct text *t)
 {
-	struct scrape m = {.proc = process, .now_us = clock_us(CLOCK_MONOTONIC), .start_us = started_wall_us};
+	struct scrape m = {.proc = process,
+	    .now_us = clock_us(CLOCK_MONOTONIC),
+	    .start_us = started_wall_us};
 	struct question *q = ask(process);
 	struct rusage use;
 
 	m.snap = snapshot_ref(atomic_load(&process->snap));
-	m.event_loop = loop_kind(process->workers[0].loop) == LOOP_URING ? "io_uring" : "epoll";
+	m.event_loop =
+	    loop_kind(process->workers[0].loop) == LOOP_URING ? "io_uring" : "epoll";
 	m.resident = console_resident_bytes();
 	m.fds = open_descriptors();
 	if (getrusage(RUSAGE_SELF, &use) == 0)
-		m.cpu_us = (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000 +
-		           (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+		m.cpu_us =
+		    (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000 +
+		    (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 	m.sums = stats_sums(process, &m.n_sums);
 	if (q != NULL)
 		use_answers(&m, q);
@@ -178,7 +184,8 @@ scrape(struct text *t)
 /* ---- HTTP ---- */
 
 static enum MHD_Result
-reply(struct MHD_Connection *c, unsigned status, const char *type, char *body, size_t len, enum MHD_ResponseMemoryMode mode)
+reply(struct MHD_Connection *c, unsigned status, const char *type, char *body, size_t len,
+    enum MHD_ResponseMemoryMode mode)
 {
 	struct MHD_Response *r = MHD_create_response_from_buffer(len, body, mode);
 	enum MHD_Result result;
@@ -200,20 +207,23 @@ reply(struct MHD_Connection *c, unsigned status, const char *type, char *body, s
 static enum MHD_Result
 say(struct MHD_Connection *c, unsigned status, const char *text)
 {
-	return reply(c, status, "text/plain; charset=utf-8", (char *)(uintptr_t)text, strlen(text), MHD_RESPMEM_PERSISTENT);
+	return reply(c, status, "text/plain; charset=utf-8", (char *)(uintptr_t)text,
+	    strlen(text), MHD_RESPMEM_PERSISTENT);
 }
 
 static enum MHD_Result
-handle(void *arg, struct MHD_Connection *c, const char *url, const char *method, const char *version, const char *data,
-    size_t *size, void **state)
+handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
+    const char *version, const char *data, size_t *size, void **state)
 {
 	struct text t = {NULL, 0, 0};
 
 	(void)arg;
 	(void)version;
 	(void)data;
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-		if (*state == NULL) { /* the answer is given once the body has been read */
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
+	    strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+		if (*state ==
+		    NULL) { /* the answer is given once the body has been read */
 			*state = &server;
 			return MHD_YES;
 		}
@@ -227,7 +237,8 @@ handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
 		return say(c, MHD_HTTP_OK, "ok\n");
 	if (strcmp(url, "/metrics") == 0) {
 		scrape(&t);
-		return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", t.p, t.len, MHD_RESPMEM_MUST_FREE);
+		return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+		    t.p, t.len, MHD_RESPMEM_MUST_FREE);
 	}
 	if (strcmp(url, "/") == 0)
 		return say(c, MHD_HTTP_OK, "Weir " WEIR_VERSION ": /metrics, /health\n");
@@ -239,24 +250,29 @@ handle(void *arg, struct MHD_Connection *c, const char *url, const char *method,
 static enum rc
 listen_on(const char *address, int port, struct err *e)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE},
+			*found;
 	unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD;
 	char service[12];
 	int rc;
 
 	snprintf(service, sizeof service, "%d", port);
-	rc = getaddrinfo(address[0] == '\0' || strcmp(address, "*") == 0 ? NULL : address, service, &hints, &found);
+	rc = getaddrinfo(address[0] == '\0' || strcmp(address, "*") == 0 ? NULL : address,
+	    service, &hints, &found);
 	if (rc != 0)
-		return err_set(e, "58030", BLAST_SESSION, "metrics.address \"%s\": %s", address, gai_strerror(rc));
+		return err_set(e, "58030", BLAST_SESSION, "metrics.address \"%s\": %s",
+		    address, gai_strerror(rc));
 	if (found->ai_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
-	server = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, found->ai_addr,
-	    MHD_OPTION_CONNECTION_LIMIT, 32u, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+	server = MHD_start_daemon(flags, (uint16_t)port, NULL, NULL, handle, NULL,
+	    MHD_OPTION_SOCK_ADDR, found->ai_addr, MHD_OPTION_CONNECTION_LIMIT, 32u,
+	    MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768, MHD_OPTION_END);
 	rc = errno;
 	freeaddrinfo(found);
 	if (server == NULL)
-		return err_set(e, "58030", BLAST_SESSION, "cannot listen on metrics.address %s, metrics.port %d: %s", address,
+		return err_set(e, "58030", BLAST_SESSION,
+		    "cannot listen on metrics.address %s, metrics.port %d: %s", address,
 		    port, strerror(rc));
 	return RC_OK;
 }

@@ -12,7 +12,8 @@ text_add(struct text *t, const char *fmt, ...)
 
 	for (;;) {
 		va_start(ap, fmt);
-		n = vsnprintf(t->p == NULL ? NULL : t->p + t->len, t->cap - t->len, fmt, ap);
+		n = vsnprintf(
+		    t->p == NULL ? NULL : t->p + t->len, t->cap - t->len, fmt, ap);
 		va_end(ap);
 		if (n < 0)
 			abort();
@@ -69,7 +70,8 @@ database_label(struct text *t, const char *name, const char *database)
 /* ---- histograms ---- */
 
 void
-metrics_histogram(struct text *t, const char *name, const char *database, const struct histogram *h)
+metrics_histogram(
+    struct text *t, const char *name, const char *database, const struct histogram *h)
 {
 	char sample[100];
 	uint64_t n = 0;
@@ -80,7 +82,8 @@ metrics_histogram(struct text *t, const char *name, const char *database, const 
 		if (i % 4 != 3 || i == HISTOGRAM_BUCKETS - 1)
 			continue;
 		database_label(t, sample, database);
-		text_add(t, ",le=\"%.6f\"} %llu\n", (double)histogram_upper_us(i) / 1e6, (unsigned long long)n);
+		text_add(t, ",le=\"%.6f\"} %llu\n", (double)histogram_upper_us(i) / 1e6,
+		    (unsigned long long)n);
 	}
 	database_label(t, sample, database);
 	text_add(t, ",le=\"+Inf\"} %llu\n", (unsigned long long)n);
@@ -101,21 +104,24 @@ backend_labels(struct text *t, const char *name, const struct backend *b)
 	text_add(t, ",shard=\"");
 	text_label(t, b->shard);
 	text_add(t, "\",server=\"%d\",role=\"%s\"", b->position,
-	    backend_role(b) == ROLE_PRIMARY   ? "primary"
-	    : backend_role(b) == ROLE_REPLICA ? "replica"
-	                                      : "unknown");
+	    backend_role(b) == ROLE_PRIMARY       ? "primary"
+		: backend_role(b) == ROLE_REPLICA ? "replica"
+						  : "unknown");
 }
 
 static double
 age_s(uint64_t since_us, uint64_t now_us)
 {
-	return since_us == 0 ? -1 : now_us > since_us ? (double)(now_us - since_us) / 1e6 : 0;
+	return since_us == 0    ? -1
+	    : now_us > since_us ? (double)(now_us - since_us) / 1e6
+				: 0;
 }
 
 static void
 write_info(const struct scrape *m, struct text *t, const char *name)
 {
-	text_add(t, "%s{version=\"%s\",event_loop=\"%s\"} 1\n", name, WEIR_VERSION, m->event_loop);
+	text_add(t, "%s{version=\"%s\",event_loop=\"%s\"} 1\n", name, WEIR_VERSION,
+	    m->event_loop);
 }
 
 static void
@@ -126,7 +132,8 @@ write_plans(const struct scrape *m, struct text *t, const char *name)
 	for (int i = 0; i < m->n_sums; i++)
 		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
 			database_label(t, name, m->sums[i].database);
-			text_add(t, ",kind=\"%s\"} %llu\n", kinds[k], (unsigned long long)m->sums[i].plans[k]);
+			text_add(t, ",kind=\"%s\"} %llu\n", kinds[k],
+			    (unsigned long long)m->sums[i].plans[k]);
 		}
 }
 
@@ -149,9 +156,11 @@ write_db_clients(const struct scrape *m, struct text *t, const char *name)
 {
 	for (int i = 0; i < m->n_clients; i++) {
 		database_label(t, name, m->clients[i].database);
-		text_add(t, ",state=\"active\"} %llu\n", (unsigned long long)m->clients[i].active);
+		text_add(t, ",state=\"active\"} %llu\n",
+		    (unsigned long long)m->clients[i].active);
 		database_label(t, name, m->clients[i].database);
-		text_add(t, ",state=\"waiting\"} %llu\n", (unsigned long long)m->clients[i].waiting);
+		text_add(t, ",state=\"waiting\"} %llu\n",
+		    (unsigned long long)m->clients[i].waiting);
 	}
 }
 
@@ -183,27 +192,34 @@ write_db_disabled(const struct scrape *m, struct text *t, const char *name)
 	}
 }
 
-#define EACH_BACKEND(m, b)                                                            \
-	for (int i_ = 0; i_ < (m)->snap->n; i_++)                                         \
-		for (int j_ = 0; j_ < (m)->snap->clusters[i_]->n_shards; j_++)                \
-			for (int k_ = 0; k_ < (m)->snap->clusters[i_]->shards[j_].n; k_++)        \
-				for (struct backend *b = (m)->snap->clusters[i_]->shards[j_].backends[k_]; \
+#define EACH_BACKEND(m, b)                                                           \
+	for (int i_ = 0; i_ < (m)->snap->n; i_++)                                    \
+		for (int j_ = 0; j_ < (m)->snap->clusters[i_]->n_shards; j_++)       \
+			for (int k_ = 0; k_ < (m)->snap->clusters[i_]->shards[j_].n; \
+			     k_++)                                                   \
+				for (struct backend *b = (m)->snap->clusters[i_]     \
+							     ->shards[j_]            \
+							     .backends[k_];          \
 				     b != NULL; b = NULL)
 
 static void
 write_connections(const struct scrape *m, struct text *t, const char *name)
 {
-	EACH_BACKEND (m, b) {
-		int active = backend_active(b), idle = 0, all = atomic_load(&b->connections);
+	EACH_BACKEND(m, b)
+	{
+		int active = backend_active(b), idle = 0,
+		    all = atomic_load(&b->connections);
 
 		for (int i = 0; i < backend_workers(); i++)
-			idle += atomic_load_explicit(&b->worker[i].idle, memory_order_relaxed);
+			idle += atomic_load_explicit(
+			    &b->worker[i].idle, memory_order_relaxed);
 		backend_labels(t, name, b);
 		text_add(t, ",state=\"active\"} %d\n", active);
 		backend_labels(t, name, b);
 		text_add(t, ",state=\"idle\"} %d\n", idle);
 		backend_labels(t, name, b);
-		text_add(t, ",state=\"other\"} %d\n", all > active + idle ? all - active - idle : 0);
+		text_add(t, ",state=\"other\"} %d\n",
+		    all > active + idle ? all - active - idle : 0);
 	}
 }
 
@@ -215,9 +231,9 @@ metrics_text(const struct scrape *m, struct text *t)
 	uint64_t now_us = m->now_us;
 
 	pthread_mutex_lock(&m->snap->lock);
-#define PROCESS(id, name, type, help, value)          \
-	head(t, name, type, help);                    \
-	text_add(t, "%s", name);                      \
+#define PROCESS(id, name, type, help, value) \
+	head(t, name, type, help);           \
+	text_add(t, "%s", name);             \
 	number(t, (double)(value));
 #define DATABASE(id, name, type, help, value)         \
 	head(t, name, type, help);                    \
@@ -228,20 +244,21 @@ metrics_text(const struct scrape *m, struct text *t)
 		text_add(t, "}");                     \
 		number(t, (double)(value));           \
 	}
-#define BACKEND(id, name, type, help, value)          \
-	head(t, name, type, help);                    \
-	EACH_BACKEND (m, b) {                         \
-		backend_labels(t, name, b);           \
-		text_add(t, "}");                     \
-		number(t, (double)(value));           \
+#define BACKEND(id, name, type, help, value) \
+	head(t, name, type, help);           \
+	EACH_BACKEND(m, b)                   \
+	{                                    \
+		backend_labels(t, name, b);  \
+		text_add(t, "}");            \
+		number(t, (double)(value));  \
 	}
-#define WORKER(id, name, type, help, value)                   \
-	head(t, name, type, help);                            \
-	for (int i = 0; i < m->n_workers; i++) {              \
-		const struct worker_numbers *wk = &m->workers[i]; \
-                                                              \
+#define WORKER(id, name, type, help, value)                        \
+	head(t, name, type, help);                                 \
+	for (int i = 0; i < m->n_workers; i++) {                   \
+		const struct worker_numbers *wk = &m->workers[i];  \
+                                                                   \
 		text_add(t, "%s{worker=\"%d\"}", name, wk->index); \
-		number(t, (double)(value));                   \
+		number(t, (double)(value));                        \
 	}
 #define OTHER(id, name, type, help) \
 	head(t, name, type, help);  \

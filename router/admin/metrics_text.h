@@ -22,8 +22,8 @@ struct db_clients {
 /* All that a scrape knows. */
 struct scrape {
 	const struct proc *proc;
-	struct snapshot *snap;       /* a reference */
-	uint64_t now_us, start_us;   /* monotonic; wall clock */
+	struct snapshot *snap;     /* a reference */
+	uint64_t now_us, start_us; /* monotonic; wall clock */
 	uint64_t resident, cpu_us;
 	int fds;
 	const char *event_loop;
@@ -46,6 +46,7 @@ void text_add(struct text *, const char *fmt, ...) __attribute__((format(printf,
 void text_label(struct text *, const char *value);
 void metrics_text(const struct scrape *, struct text *);
 /* One histogram's samples, an octave a bucket. */
-void metrics_histogram(struct text *, const char *name, const char *database, const struct histogram *);
+void metrics_histogram(
+    struct text *, const char *name, const char *database, const struct histogram *);
 
 #endif

@@ -32,8 +32,8 @@ text_of(const struct token *t)
 static bool
 is_word(const struct token *t, const char *word, size_t len)
 {
-	return (t->kind == TOK_IDENT || t->kind == TOK_INT) && (size_t)(t->end - t->start) == len &&
-	       strncasecmp(t->start, word, len) == 0;
+	return (t->kind == TOK_IDENT || t->kind == TOK_INT) &&
+	    (size_t)(t->end - t->start) == len && strncasecmp(t->start, word, len) == 0;
 }
 
 static bool
@@ -47,7 +47,8 @@ invalid(struct slice sql, struct err *e)
 {
 	size_t len = sql_char_clip(ENC_UTF8, sql.ptr, sql.len, 60);
 
-	return err_set(e, "42601", BLAST_STMT, "invalid command '%.*s', use SHOW HELP;", (int)len, sql.ptr);
+	return err_set(e, "42601", BLAST_STMT, "invalid command '%.*s', use SHOW HELP;",
+	    (int)len, sql.ptr);
 }
 
 /* "10s": PostgreSQL has no such token, but it is a fine value. */
@@ -200,11 +201,13 @@ parse_set(const struct cut *c, struct arena *a, struct admin_line *line)
 {
 	int i = 1, first;
 
-	if (i + 1 < c->n && (is_word(&c->v[i], "session", 7) || is_word(&c->v[i], "local", 5)) &&
+	if (i + 1 < c->n &&
+	    (is_word(&c->v[i], "session", 7) || is_word(&c->v[i], "local", 5)) &&
 	    !is_char(&c->v[i + 1], '='))
 		i++;
 	first = i;
-	if (i + 1 < c->n && is_word(&c->v[i], "time", 4) && is_word(&c->v[i + 1], "zone", 4)) {
+	if (i + 1 < c->n && is_word(&c->v[i], "time", 4) &&
+	    is_word(&c->v[i + 1], "zone", 4)) {
 		line->key = SLICE_LIT("timezone");
 		line->value = rest_of(c, i + 2, a);
 		return i + 2 < c->n;
@@ -218,7 +221,8 @@ parse_set(const struct cut *c, struct arena *a, struct admin_line *line)
 	}
 	if (i == first || i + 1 >= c->n)
 		return false;
-	line->key = (struct slice){c->v[first].start, (size_t)(c->v[i - 1].end - c->v[first].start)};
+	line->key = (struct slice){
+	    c->v[first].start, (size_t)(c->v[i - 1].end - c->v[first].start)};
 	if (i == first + 1 && c->v[first].kind == TOK_QIDENT)
 		line->key = unquote(line->key, a);
 	line->key = lower(line->key, a);
@@ -262,10 +266,11 @@ admin_parse(struct slice sql, struct arena *a, struct admin_line *line, struct e
 		return parse_set(&c, a, line) ? RC_OK : wants(command, e);
 	case ARG_MODE:
 		line->arg = lower(line->arg, a);
-		return line->arg.len == 0 || slice_eq_str(line->arg, "wait_for_clients") ||
-		               slice_eq_str(line->arg, "wait_for_servers")
-		           ? RC_OK
-		           : wants(command, e);
+		return line->arg.len == 0 ||
+			slice_eq_str(line->arg, "wait_for_clients") ||
+			slice_eq_str(line->arg, "wait_for_servers")
+		    ? RC_OK
+		    : wants(command, e);
 	case ARG_MAYBE_DB:
 	case ARG_REST:
 		break;
@@ -286,11 +291,13 @@ admin_tag(enum admin_command_id id, char *buf, size_t size)
 bool
 admin_ignores_setting(struct slice key)
 {
-	static const char *const names[] = {"application_name", "bytea_output", "characteristics", "client_encoding",
-	    "client_min_messages", "datestyle", "default_transaction_isolation", "default_transaction_read_only",
-	    "extra_float_digits", "idle_in_transaction_session_timeout", "intervalstyle", "jit", "lc_messages",
-	    "lc_monetary", "lc_numeric", "lc_time", "lock_timeout", "search_path", "standard_conforming_strings",
-	    "statement_timeout", "timezone", "work_mem", NULL};
+	static const char *const names[] = {"application_name", "bytea_output",
+	    "characteristics", "client_encoding", "client_min_messages", "datestyle",
+	    "default_transaction_isolation", "default_transaction_read_only",
+	    "extra_float_digits", "idle_in_transaction_session_timeout", "intervalstyle",
+	    "jit", "lc_messages", "lc_monetary", "lc_numeric", "lc_time", "lock_timeout",
+	    "search_path", "standard_conforming_strings", "statement_timeout", "timezone",
+	    "work_mem", NULL};
 
 	for (int i = 0; names[i] != NULL; i++)
 		if (slice_eq_str(key, names[i]))

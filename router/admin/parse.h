@@ -33,12 +33,13 @@ extern const struct admin_command admin_commands[COMMAND_COUNT];
 struct admin_line {
 	bool empty; /* nothing but space, comments and semicolons */
 	enum admin_command_id id;
-	struct slice arg;   /* DB, ID, MODE; empty when there is none */
-	uint64_t client;    /* ID */
+	struct slice arg;        /* DB, ID, MODE; empty when there is none */
+	uint64_t client;         /* ID */
 	struct slice key, value; /* SET; key in lower case */
 };
 
-enum rc admin_parse(struct slice sql, struct arena *, struct admin_line *, struct err *) WARN_UNUSED;
+enum rc admin_parse(
+    struct slice sql, struct arena *, struct admin_line *, struct err *) WARN_UNUSED;
 /* The command's first word, for CommandComplete. */
 void admin_tag(enum admin_command_id, char *buf, size_t size);
 /* Settings of PostgreSQL that drivers set on every connection. */

@@ -16,7 +16,8 @@ static atomic_bool stopped;
 struct round *
 round_create(struct proc *p, void (*complete)(struct round *))
 {
-	struct round *r = calloc(1, sizeof *r + sizeof r->parts[0] * (size_t)p->n_workers);
+	struct round *r =
+	    calloc(1, sizeof *r + sizeof r->parts[0] * (size_t)p->n_workers);
 
 	if (r == NULL)
 		abort();
@@ -100,13 +101,16 @@ asker(struct round *r)
 	struct session *s = worker_find_session(r->home, r->session);
 	bool latest = true;
 
-	if (s == NULL || s->state != SESSION_ACTIVE || s->x == NULL || s->x->blocked != BLOCK_ADMIN)
+	if (s == NULL || s->state != SESSION_ACTIVE || s->x == NULL ||
+	    s->x->blocked != BLOCK_ADMIN)
 		return NULL;
 	pthread_mutex_lock(&lock);
-	LIST_FOREACH (it, &all) {
+	LIST_FOREACH(it, &all) {
 		struct round *other = LIST_ENTRY(it, struct round, node);
 
-		latest = latest && (other->home != r->home || other->session != r->session || other->number <= r->number);
+		latest = latest &&
+		    (other->home != r->home || other->session != r->session ||
+			other->number <= r->number);
 	}
 	pthread_mutex_unlock(&lock);
 	return latest ? s : NULL;
@@ -182,9 +186,12 @@ round_of(struct call *call)
 	r->with_columns = call->with_columns;
 	r->started_us = loop_now_us(call->w->loop);
 	r->line = *line;
-	r->line.arg = (struct slice){arena_strndup(&r->arena, line->arg.ptr, line->arg.len), line->arg.len};
-	r->line.key = (struct slice){arena_strndup(&r->arena, line->key.ptr, line->key.len), line->key.len};
-	r->line.value = (struct slice){arena_strndup(&r->arena, line->value.ptr, line->value.len), line->value.len};
+	r->line.arg = (struct slice){
+	    arena_strndup(&r->arena, line->arg.ptr, line->arg.len), line->arg.len};
+	r->line.key = (struct slice){
+	    arena_strndup(&r->arena, line->key.ptr, line->key.len), line->key.len};
+	r->line.value = (struct slice){
+	    arena_strndup(&r->arena, line->value.ptr, line->value.len), line->value.len};
 	r->database = line->arg.len == 0 ? NULL : r->line.arg.ptr;
 	timer_init(&r->again, go_again);
 	return r;

@@ -19,10 +19,10 @@ struct part {
 	struct mail mail;
 	struct round *round;
 	struct worker *w;
-	struct arena arena;  /* records live in it */
-	struct msgbuf rows;  /* whole DataRow messages */
-	void *records;       /* the visitor's */
-	uint64_t n[4];       /* counts of the visitor's */
+	struct arena arena; /* records live in it */
+	struct msgbuf rows; /* whole DataRow messages */
+	void *records;      /* the visitor's */
+	uint64_t n[4];      /* counts of the visitor's */
 };
 
 struct round {
@@ -39,8 +39,9 @@ struct round {
 	bool with_columns;
 	int passes; /* complete ones */
 	uint64_t started_us;
-	uint64_t quiet_us; /* PAUSE: since when no server connection is left; 0: there are some */
-	bool force;        /* SUSPEND: time is up */
+	uint64_t
+	    quiet_us; /* PAUSE: since when no server connection is left; 0: there are some */
+	bool force; /* SUSPEND: time is up */
 	enum rc rc; /* of a job */
 	struct err err;
 	void (*visit)(struct round *, struct part *);
@@ -59,7 +60,8 @@ struct call {
 	struct worker *w;
 	const struct admin_line *line;
 	bool with_columns;
-	struct msgbuf *out; /* for rows; RowDescription and CommandComplete are put around them */
+	struct msgbuf
+	    *out; /* for rows; RowDescription and CommandComplete are put around them */
 };
 
 struct round *round_create(struct proc *, void (*complete)(struct round *));
@@ -75,8 +77,8 @@ enum rc round_dial(struct call *, void (*run)(struct round *));
 /* From now on mail on its way does nothing. */
 void rounds_stop(void);
 
-#define EACH_SESSION(w, s)                                                       \
-	LIST_FOREACH_SAFE (s##_node, &(w)->sessions)                             \
+#define EACH_SESSION(w, s)                                                           \
+	LIST_FOREACH_SAFE(s##_node, &(w)->sessions)                                  \
 		for (struct session *s = LIST_ENTRY(s##_node, struct session, node); \
 		     s != NULL; s = NULL)
 

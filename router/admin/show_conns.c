@@ -65,7 +65,8 @@ row_tls(struct rows *rows, const struct stream *s)
 	if (ssl == NULL)
 		row_text(rows, "");
 	else
-		row_fmt(rows, "%s/%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl) == NULL ? "" : SSL_get_cipher_name(ssl));
+		row_fmt(rows, "%s/%s", SSL_get_version(ssl),
+		    SSL_get_cipher_name(ssl) == NULL ? "" : SSL_get_cipher_name(ssl));
 }
 
 /* ---- a client ---- */
@@ -107,9 +108,11 @@ client_columns(struct part *p, struct rows *rows, const struct session *s)
 	row_text(rows, s->state == SESSION_RAW ? "yes" : "none");
 	row_text(rows, client_state(s, waits));
 	row_slice(rows, slice_of(remote.host));
-	row_int(rows, remote.is_unix ? p->w->snap->config->settings.listen_port : remote.port);
+	row_int(rows,
+	    remote.is_unix ? p->w->snap->config->settings.listen_port : remote.port);
 	row_slice(rows, slice_of(local.host));
-	row_int(rows, local.is_unix ? p->w->snap->config->settings.listen_port : local.port);
+	row_int(
+	    rows, local.is_unix ? p->w->snap->config->settings.listen_port : local.port);
 	row_time(rows, console_wall_us(p->w, s->connected_us));
 	row_time(rows, console_wall_us(p->w, s->request_us));
 	row_uint(rows, waited / 1000000);
@@ -133,8 +136,9 @@ row_pins(struct rows *rows, const struct session *s)
 	static const struct {
 		unsigned bit;
 		const char *name;
-	} pins[] = {{PIN_TEMP, "temporary table"}, {PIN_LISTEN, "listen"}, {PIN_CURSOR_HOLD, "cursor with hold"},
-	    {PIN_ADVISORY, "advisory lock"}, {PIN_LOAD, "load"}, {PIN_SET_CONFIG, "set_config"},
+	} pins[] = {{PIN_TEMP, "temporary table"}, {PIN_LISTEN, "listen"},
+	    {PIN_CURSOR_HOLD, "cursor with hold"}, {PIN_ADVISORY, "advisory lock"},
+	    {PIN_LOAD, "load"}, {PIN_SET_CONFIG, "set_config"},
 	    {PIN_USER_STATE, "asked for by the client"}};
 	char text[160] = "";
 	size_t n = 0;
@@ -143,7 +147,8 @@ row_pins(struct rows *rows, const struct session *s)
 		n = (size_t)snprintf(text, sizeof text, "replication");
 	for (size_t i = 0; i < sizeof pins / sizeof pins[0]; i++)
 		if (s->pins & pins[i].bit)
-			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n > 0 ? ", " : "", pins[i].name);
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s",
+			    n > 0 ? ", " : "", pins[i].name);
 	if (n == 0)
 		row_null(rows);
 	else
@@ -159,7 +164,8 @@ row_waits_for(struct rows *rows, const struct session *s)
 	if (x == NULL || x->blocked == BLOCK_NOT)
 		row_null(rows);
 	else if (x->blocked == BLOCK_SERVER && x->waiter.state != WAITER_OUT)
-		row_slice(rows, slice_of(pool_wait_reason(&x->waiter, reason, sizeof reason)));
+		row_slice(
+		    rows, slice_of(pool_wait_reason(&x->waiter, reason, sizeof reason)));
 	else
 		row_text(rows, block_name(x->blocked));
 }
@@ -167,7 +173,8 @@ row_waits_for(struct rows *rows, const struct session *s)
 static const char *
 shard_of(const struct session *s)
 {
-	if (s->x == NULL || s->db == NULL || s->x->shard < 0 || s->x->shard >= s->db->cluster->n_shards)
+	if (s->x == NULL || s->db == NULL || s->x->shard < 0 ||
+	    s->x->shard >= s->db->cluster->n_shards)
 		return NULL;
 	return s->db->cluster->shards[s->x->shard].name;
 }
@@ -179,7 +186,8 @@ clients_visit(struct round *r, struct part *p)
 
 	(void)r;
 	rows_init(&rows, TABLE_clients, &p->rows);
-	EACH_SESSION (p->w, s) {
+	EACH_SESSION(p->w, s)
+	{
 		if (s->state == SESSION_CLOSING)
 			continue;
 		client_columns(p, &rows, s);
@@ -204,7 +212,10 @@ server_state(const struct server *sv, uint64_t now_us)
 	case SERVER_ACTIVE:
 		return "active";
 	case SERVER_IDLE:
-		return now_us - sv->idle_since_us > atomic_load(&b->limits.server_check_delay_us) ? "used" : "idle";
+		return now_us - sv->idle_since_us >
+			atomic_load(&b->limits.server_check_delay_us)
+		    ? "used"
+		    : "idle";
 	case SERVER_RESETTING:
 		return sv->test == TEST_HOLD ? "being_canceled" : "tested";
 	case SERVER_MOVING:
@@ -217,7 +228,9 @@ server_state(const struct server *sv, uint64_t now_us)
 static const struct session *
 client_of(const struct server *sv)
 {
-	return sv->state == SERVER_ACTIVE && sv->owner_ops == &session_server_ops ? sv->owner : NULL;
+	return sv->state == SERVER_ACTIVE && sv->owner_ops == &session_server_ops
+	    ? sv->owner
+	    : NULL;
 }
 
 static int
@@ -268,7 +281,9 @@ server_columns(struct part *p, struct rows *rows, const struct server *sv)
 static const char *
 role_name(enum backend_role role)
 {
-	return role == ROLE_PRIMARY ? "primary" : role == ROLE_REPLICA ? "replica" : "unknown";
+	return role == ROLE_PRIMARY ? "primary"
+	    : role == ROLE_REPLICA  ? "replica"
+				    : "unknown";
 }
 
 struct server_rows {
@@ -327,11 +342,15 @@ servers_visit(struct round *r, struct part *p)
 static void
 sockets_visit(struct round *r, struct part *p)
 {
-	struct server_rows to = {.p = p, .sockets = true, .active_only = r->line.id == COMMAND_show_active_sockets};
+	struct server_rows to = {.p = p,
+	    .sockets = true,
+	    .active_only = r->line.id == COMMAND_show_active_sockets};
 
 	rows_init(&to.rows, TABLE_sockets, &p->rows);
-	EACH_SESSION (p->w, s) {
-		if (s->state == SESSION_CLOSING || (to.active_only && s->state == SESSION_IDLE))
+	EACH_SESSION(p->w, s)
+	{
+		if (s->state == SESSION_CLOSING ||
+		    (to.active_only && s->state == SESSION_IDLE))
 			continue;
 		client_columns(p, &to.rows, s);
 		socket_columns(&to.rows, &s->stream, p->w->index);

@@ -25,7 +25,9 @@ record_shape(const struct shape *shape, void *arg)
 	rec->hits = shape->hits;
 	rec->workers = 1;
 	rec->constants = (int)shape->n_consts;
-	rec->statement = shape->stmts == NULL ? "error" : shape->stmts->n == 0 ? "empty" : stmt_kind_name(shape->stmts->v[0].kind);
+	rec->statement = shape->stmts == NULL ? "error"
+	    : shape->stmts->n == 0            ? "empty"
+					      : stmt_kind_name(shape->stmts->v[0].kind);
 	rec->sample = console_mask(slice_of(sample), SAMPLE_MAX, &p->arena);
 	rec->next = p->records;
 	p->records = rec;
@@ -41,7 +43,8 @@ plans_visit(struct round *r, struct part *p)
 static int
 by_hash(const void *a, const void *b)
 {
-	const struct plan_record *x = *(struct plan_record *const *)a, *y = *(struct plan_record *const *)b;
+	const struct plan_record *x = *(struct plan_record *const *)a,
+				 *y = *(struct plan_record *const *)b;
 
 	if (x->hash[0] != y->hash[0])
 		return x->hash[0] < y->hash[0] ? -1 : 1;
@@ -51,7 +54,8 @@ by_hash(const void *a, const void *b)
 static int
 by_hits(const void *a, const void *b)
 {
-	const struct plan_record *x = *(struct plan_record *const *)a, *y = *(struct plan_record *const *)b;
+	const struct plan_record *x = *(struct plan_record *const *)a,
+				 *y = *(struct plan_record *const *)b;
 
 	return x->hits > y->hits ? -1 : x->hits < y->hits;
 }
@@ -63,12 +67,14 @@ merge(struct round *r, size_t *n)
 	size_t total = 0, kept = 0;
 
 	for (int i = 0; i < r->n_parts; i++)
-		for (struct plan_record *rec = r->parts[i].records; rec != NULL; rec = rec->next)
+		for (struct plan_record *rec = r->parts[i].records; rec != NULL;
+		     rec = rec->next)
 			total++;
 	v = ARENA_NEW_N(&r->arena, struct plan_record *, total + 1);
 	total = 0;
 	for (int i = 0; i < r->n_parts; i++)
-		for (struct plan_record *rec = r->parts[i].records; rec != NULL; rec = rec->next)
+		for (struct plan_record *rec = r->parts[i].records; rec != NULL;
+		     rec = rec->next)
 			v[total++] = rec;
 	qsort(v, total, sizeof v[0], by_hash);
 	for (size_t i = 0; i < total; i++) {

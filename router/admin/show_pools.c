@@ -119,7 +119,10 @@ database_row(struct cluster *c, void *arg)
 	row_int(rows, set->min_pool_size);
 	row_int(rows, set->reserve_pool_size);
 	row_uint(rows, set->server_lifetime_us / 1000000);
-	row_text(rows, setting_set_has(&conf->set, SETTING_ID_pool_mode) ? pool_mode_name(set->pool_mode) : NULL);
+	row_text(rows,
+	    setting_set_has(&conf->set, SETTING_ID_pool_mode)
+		? pool_mode_name(set->pool_mode)
+		: NULL);
 	row_null(rows);
 	row_int(rows, set->max_db_connections);
 	row_int(rows, connections_of(c));
@@ -128,7 +131,8 @@ database_row(struct cluster *c, void *arg)
 	row_int(rows, atomic_load(&c->paused));
 	row_int(rows, atomic_load(&c->disabled));
 	row_int(rows, c->n_shards);
-	row_text(rows, conf->default_shard >= 0 ? c->shards[conf->default_shard].name : NULL);
+	row_text(
+	    rows, conf->default_shard >= 0 ? c->shards[conf->default_shard].name : NULL);
 	row_end(rows);
 }
 
@@ -249,8 +253,10 @@ user_row(struct user_rows *u, const char *name)
 {
 	const struct user_conf *conf = config_user(u->config, slice_of(name));
 	const struct settings *set = &u->config->settings;
-	const struct tally *clients = census_find(u->clients, u->n_clients, CENSUS_CLIENT, name);
-	const struct tally *servers = census_find(u->servers, u->n_servers, CENSUS_USER, name);
+	const struct tally *clients =
+	    census_find(u->clients, u->n_clients, CENSUS_CLIENT, name);
+	const struct tally *servers =
+	    census_find(u->servers, u->n_servers, CENSUS_USER, name);
 	bool own_size = conf != NULL && setting_set_has(&conf->set, SETTING_ID_pool_size);
 	bool own_mode = conf != NULL && setting_set_has(&conf->set, SETTING_ID_pool_mode);
 	struct rows *rows = &u->rows;
@@ -262,13 +268,16 @@ user_row(struct user_rows *u, const char *name)
 		row_null(rows);
 	row_null(rows);
 	row_text(rows, own_mode ? pool_mode_name(conf->settings.pool_mode) : NULL);
-	row_int(rows, conf != NULL && setting_set_has(&conf->set, SETTING_ID_max_user_connections)
-	                  ? conf->settings.max_user_connections
-	                  : set->max_user_connections);
+	row_int(rows,
+	    conf != NULL && setting_set_has(&conf->set, SETTING_ID_max_user_connections)
+		? conf->settings.max_user_connections
+		: set->max_user_connections);
 	row_uint(rows, servers == NULL ? 0 : tally_servers(servers));
-	row_int(rows, conf != NULL && setting_set_has(&conf->set, SETTING_ID_max_user_client_connections)
-	                  ? conf->settings.max_user_client_connections
-	                  : set->max_user_client_connections);
+	row_int(rows,
+	    conf != NULL &&
+		    setting_set_has(&conf->set, SETTING_ID_max_user_client_connections)
+		? conf->settings.max_user_client_connections
+		: set->max_user_client_connections);
 	row_uint(rows, clients == NULL ? 0 : clients->cl_active + clients->cl_waiting);
 	row_end(rows);
 }

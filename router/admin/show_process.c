@@ -15,8 +15,11 @@ admin_show_help(struct call *call, struct err *e)
 	for (int i = 0; i < COMMAND_COUNT; i++) {
 		const struct admin_command *c = &admin_commands[i];
 
-		row_fmt(&rows, "%s%s%s", c->words, c->syntax[0] == '\0' ? "" : " ", c->syntax);
-		row_text(&rows, c->who == WHO_ADMIN || i == COMMAND_set ? "admin_users" : "admin_users, stats_users");
+		row_fmt(&rows, "%s%s%s", c->words, c->syntax[0] == '\0' ? "" : " ",
+		    c->syntax);
+		row_text(&rows,
+		    c->who == WHO_ADMIN || i == COMMAND_set ? "admin_users"
+							    : "admin_users, stats_users");
 		row_text(&rows, c->help);
 		row_end(&rows);
 	}
@@ -53,7 +56,8 @@ admin_select_one(struct call *call, struct err *e)
 /* ---- CONFIG ---- */
 
 static void
-config_row(const char *name, const char *value, const char *default_value, bool changeable, void *arg)
+config_row(const char *name, const char *value, const char *default_value,
+    bool changeable, void *arg)
 {
 	struct rows *rows = arg;
 
@@ -106,9 +110,12 @@ mem_visit(struct round *r, struct part *p)
 	add_slab(&m[MEM_CLIENTS], &p->w->session_slab);
 	add_slab(&m[MEM_BUSY_CLIENTS], &p->w->exec_slab);
 	shape_cache_stats(p->w->shapes, &shapes);
-	m[MEM_SHAPES] = (struct mem){shapes.shapes == 0 ? 0 : shapes.bytes / shapes.shapes, shapes.shapes, 0, shapes.bytes};
+	m[MEM_SHAPES] =
+	    (struct mem){shapes.shapes == 0 ? 0 : shapes.bytes / shapes.shapes,
+		shapes.shapes, 0, shapes.bytes};
 	loop_stats(p->w->loop, &loop);
-	m[MEM_BUFFERS] = (struct mem){4096, loop.bufs_live, loop.bufs_free, 4096 * ((uint64_t)loop.bufs_live + loop.bufs_free)};
+	m[MEM_BUFFERS] = (struct mem){4096, loop.bufs_live, loop.bufs_free,
+	    4096 * ((uint64_t)loop.bufs_live + loop.bufs_free)};
 	p->records = m;
 }
 
@@ -126,7 +133,8 @@ mem_row(struct rows *rows, const char *name, const struct mem *m)
 static enum rc
 mem_finish(struct round *r, struct msgbuf *out, struct err *e)
 {
-	static const char *const names[MEM_KINDS] = {"client_cache", "busy_client_cache", "shape_cache", "iobuf_cache"};
+	static const char *const names[MEM_KINDS] = {
+	    "client_cache", "busy_client_cache", "shape_cache", "iobuf_cache"};
 	uint64_t resident = console_resident_bytes();
 	struct rows rows;
 
@@ -205,9 +213,11 @@ admin_show_state(struct call *call, struct err *e)
 	key_number(&rows, "databases_paused", (uint64_t)n[1]);
 	key(&rows, "version", WEIR_VERSION);
 	key_number(&rows, "pid", (uint64_t)getpid());
-	key_number(&rows, "uptime_seconds", now > p->started_us ? (now - p->started_us) / 1000000 : 0);
+	key_number(&rows, "uptime_seconds",
+	    now > p->started_us ? (now - p->started_us) / 1000000 : 0);
 	key_number(&rows, "workers", (uint64_t)p->n_workers);
-	key(&rows, "event_loop", loop_kind(call->w->loop) == LOOP_URING ? "io_uring" : "epoll");
+	key(&rows, "event_loop",
+	    loop_kind(call->w->loop) == LOOP_URING ? "io_uring" : "epoll");
 	key(&rows, "event_loop_reason", loop_kind_reason(call->w->loop));
 	key_number(&rows, "clients", (uint64_t)atomic_load(&p->clients));
 	key_number(&rows, "dials_queued", (uint64_t)dialer[0]);
@@ -263,7 +273,8 @@ admin_show_fds(struct call *call, struct err *e)
 {
 	(void)call;
 	(void)err_set(e, "0A000", BLAST_STMT, "SHOW FDS is not supported");
-	err_hint(e, "Weir does not hand its descriptors over; SHOW SOCKETS lists the connections.");
+	err_hint(e,
+	    "Weir does not hand its descriptors over; SHOW SOCKETS lists the connections.");
 	return RC_ERR;
 }
 

@@ -21,7 +21,9 @@ role_name(const struct backend *b)
 {
 	enum backend_role role = backend_role(b);
 
-	return role == ROLE_PRIMARY ? "primary" : role == ROLE_REPLICA ? "replica" : "unknown";
+	return role == ROLE_PRIMARY ? "primary"
+	    : role == ROLE_REPLICA  ? "replica"
+				    : "unknown";
 }
 
 static const char *
@@ -117,7 +119,8 @@ shard_rows(struct cluster *c, void *arg)
 }
 
 static enum rc
-show(struct call *call, enum table_id table, void (*rows_of)(struct cluster *, void *arg), struct err *e)
+show(struct call *call, enum table_id table, void (*rows_of)(struct cluster *, void *arg),
+    struct err *e)
 {
 	struct to to = {.call = call};
 	struct arena arena;
@@ -126,7 +129,9 @@ show(struct call *call, enum table_id table, void (*rows_of)(struct cluster *, v
 	if (console_check_database(call, e) != RC_OK)
 		return RC_ERR;
 	arena_init(&arena);
-	name = call->line->arg.len == 0 ? NULL : arena_strndup(&arena, call->line->arg.ptr, call->line->arg.len);
+	name = call->line->arg.len == 0
+	    ? NULL
+	    : arena_strndup(&arena, call->line->arg.ptr, call->line->arg.len);
 	rows_init(&to.rows, table, call->out);
 	console_each_cluster(call->w, name, rows_of, &to);
 	rows_fini(&to.rows);
@@ -198,7 +203,8 @@ replica_rows(struct cluster *c, void *arg)
 			enum backend_role role = backend_role(s->backends[j]);
 
 			if (role == ROLE_REPLICA || (role == ROLE_UNKNOWN && j > 0))
-				replica_row(arg, s->backends[j], primary == NULL ? 0 : atomic_load(&primary->lsn));
+				replica_row(arg, s->backends[j],
+				    primary == NULL ? 0 : atomic_load(&primary->lsn));
 		}
 	}
 }
@@ -235,7 +241,8 @@ piece_row(void *arg, struct slice piece, int shard)
 	row_text(rows, p->d->name);
 	row_text(rows, kind_name(p->d->kind));
 	row_slice(rows, piece);
-	row_text(rows, shard < 0 || shard >= p->c->n_shards ? NULL : p->c->shards[shard].name);
+	row_text(
+	    rows, shard < 0 || shard >= p->c->n_shards ? NULL : p->c->shards[shard].name);
 	row_end(rows);
 }
 
@@ -245,7 +252,8 @@ directory_rest(struct pieces *p, struct arena *a)
 	size_t n = p->d->directory == NULL ? 0 : directory_count(p->d->directory);
 
 	if (n > ENTRIES_MAX)
-		piece_row(p, slice_of(arena_printf(a, "and %zu more", n - ENTRIES_MAX)), -1);
+		piece_row(
+		    p, slice_of(arena_printf(a, "and %zu more", n - ENTRIES_MAX)), -1);
 	if (p->d->default_shard >= 0)
 		piece_row(p, SLICE_LIT("all others"), p->d->default_shard);
 	if (p->d->lookup != NULL)
@@ -290,7 +298,8 @@ row_shards(struct rows *rows, const struct cluster *c, const uint64_t *bits)
 			n += (size_t)snprintf(text + n, sizeof text - n, ", …");
 			break;
 		}
-		n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n > 0 ? ", " : "", c->shards[i].name);
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s%s",
+		    n > 0 ? ", " : "", c->shards[i].name);
 	}
 	row_slice(rows, slice_of(text));
 }
@@ -304,12 +313,14 @@ table_row(struct to *to, const struct cluster *c, const struct map_table *t)
 	size_t n = 0;
 
 	for (int i = 0; i < t->n_key && n < sizeof key; i++)
-		n += (size_t)snprintf(key + n, sizeof key - n, "%s%s", i > 0 ? ", " : "", t->key[i]);
+		n += (size_t)snprintf(
+		    key + n, sizeof key - n, "%s%s", i > 0 ? ", " : "", t->key[i]);
 	row_text(rows, c->name);
 	row_text(rows, t->schema);
 	row_text(rows, t->name);
 	row_text(rows, t->reference ? "reference" : "sharded");
-	row_text(rows, t->distribution < 0 ? NULL : m->distributions[t->distribution].name);
+	row_text(
+	    rows, t->distribution < 0 ? NULL : m->distributions[t->distribution].name);
 	row_text(rows, t->n_key == 0 ? NULL : key);
 	row_shards(rows, c, t->shards);
 	row_end(rows);
@@ -325,12 +336,14 @@ function_row(struct to *to, const struct cluster *c, const struct map_function *
 	row_text(rows, f->schema);
 	row_text(rows, f->name);
 	row_text(rows, f->read_only ? "read-only function" : "function");
-	row_text(rows, f->distribution < 0 ? NULL : m->distributions[f->distribution].name);
+	row_text(
+	    rows, f->distribution < 0 ? NULL : m->distributions[f->distribution].name);
 	if (f->distribution < 0)
 		row_null(rows);
 	else
 		row_fmt(rows, "argument %d", f->argument);
-	row_shards(rows, c, f->distribution < 0 ? NULL : m->distributions[f->distribution].shards);
+	row_shards(rows, c,
+	    f->distribution < 0 ? NULL : m->distributions[f->distribution].shards);
 	row_end(rows);
 }
 

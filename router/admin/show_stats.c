@@ -14,7 +14,7 @@ struct stat_rows {
 
 static const char *const totals[STAT_COUNT] = {
 #define STAT(field, total, avg, plain, per) [STAT_##field] = "total_" total,
-#define STAT_OURS(field, name) [STAT_##field] = "total_" name,
+#define STAT_OURS(field, name)              [STAT_##field] = "total_" name,
 #include "router/admin/stats.def"
 };
 
@@ -77,7 +77,8 @@ static bool
 has_sum(const struct stat_rows *s, const char *database)
 {
 	for (int i = 0; i < s->n; i++)
-		if (strncmp(s->sums[i].database, database, sizeof s->sums[i].database - 1) == 0)
+		if (strncmp(s->sums[i].database, database,
+			sizeof s->sums[i].database - 1) == 0)
 			return true;
 	return false;
 }
@@ -100,7 +101,8 @@ unused_row(struct cluster *c, void *arg)
 }
 
 static enum rc
-show(struct call *call, enum table_id table, void (*row)(struct stat_rows *, const struct db_sum *))
+show(struct call *call, enum table_id table,
+    void (*row)(struct stat_rows *, const struct db_sum *))
 {
 	struct stat_rows s = {.row = row, .now_us = loop_now_us(call->w->loop)};
 	struct db_sum *sums = stats_sums(call->w->proc, &s.n);
@@ -149,7 +151,8 @@ named(struct rows *rows, const char *name, uint64_t value)
 enum rc
 admin_show_totals(struct call *call, struct err *e)
 {
-	uint64_t now = loop_now_us(call->w->loop), total[STAT_COUNT] = {0}, avg[STAT_COUNT];
+	uint64_t now = loop_now_us(call->w->loop), total[STAT_COUNT] = {0},
+		 avg[STAT_COUNT];
 	struct rows rows;
 	int n;
 	struct db_sum *sums = stats_sums(call->w->proc, &n);

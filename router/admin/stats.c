@@ -18,15 +18,17 @@ sum_of(struct db_sum **v, int *n, const char *database)
 	if (*v == NULL)
 		abort();
 	memset(&(*v)[*n], 0, sizeof **v);
-	memcpy((*v)[*n].database, database, sizeof (*v)[*n].database);
+	memcpy((*v)[*n].database, database, sizeof(*v)[*n].database);
 	return &(*v)[(*n)++];
 }
 
 static void
 add(struct db_sum *to, const struct dbstats *st)
 {
-#define STAT(field, total, avg, plain, per) to->v[STAT_##field] += atomic_load_explicit(&st->field, memory_order_relaxed);
-#define STAT_OURS(field, name) to->v[STAT_##field] += atomic_load_explicit(&st->field, memory_order_relaxed);
+#define STAT(field, total, avg, plain, per) \
+	to->v[STAT_##field] += atomic_load_explicit(&st->field, memory_order_relaxed);
+#define STAT_OURS(field, name) \
+	to->v[STAT_##field] += atomic_load_explicit(&st->field, memory_order_relaxed);
 #include "router/admin/stats.def"
 	for (int i = 0; i < PLAN_KINDS; i++)
 		to->plans[i] += atomic_load_explicit(&st->plans[i], memory_order_relaxed);
@@ -37,7 +39,8 @@ add(struct db_sum *to, const struct dbstats *st)
 static int
 by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct db_sum *)a)->database, ((const struct db_sum *)b)->database);
+	return strcmp(
+	    ((const struct db_sum *)a)->database, ((const struct db_sum *)b)->database);
 }
 
 struct db_sum *
@@ -47,7 +50,8 @@ stats_sums(const struct proc *p, int *n)
 
 	*n = 0;
 	for (int i = 0; i < p->n_workers; i++)
-		for (const struct dbstats *st = atomic_load(&p->workers[i].stats); st != NULL; st = st->next)
+		for (const struct dbstats *st = atomic_load(&p->workers[i].stats);
+		     st != NULL; st = st->next)
 			add(sum_of(&v, n, st->database), st);
 	if (*n > 1)
 		qsort(v, (size_t)*n, sizeof *v, by_name);
@@ -63,13 +67,14 @@ struct sample {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sample before, latest; /* the last whole period lies between them; latest.at_us 0: none has ended */
+static struct sample before,
+    latest; /* the last whole period lies between them; latest.at_us 0: none has ended */
 
 enum { STAT_SECONDS = STAT_COUNT };
 
 static const int divisors[STAT_COUNT] = {
 #define STAT(field, total, avg, plain, per) [STAT_##field] = (int)STAT_##per,
-#define STAT_OURS(field, name) [STAT_##field] = STAT_SECONDS,
+#define STAT_OURS(field, name)              [STAT_##field] = STAT_SECONDS,
 #include "router/admin/stats.def"
 };
 
@@ -109,7 +114,8 @@ stats_averages(const struct db_sum *now, uint64_t now_us, uint64_t out[STAT_COUN
 	pthread_mutex_lock(&lock);
 	from = find(&before, now->database);
 	to = latest.at_us == 0 ? now->v : find(&latest, now->database);
-	average(from, to == NULL ? zero : to, (latest.at_us == 0 ? now_us : latest.at_us) - before.at_us, out);
+	average(from, to == NULL ? zero : to,
+	    (latest.at_us == 0 ? now_us : latest.at_us) - before.at_us, out);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -136,7 +142,8 @@ period_average(const uint64_t *now, uint64_t now_us, uint64_t out[STAT_COUNT])
 }
 
 void
-stats_total_averages(const uint64_t now[STAT_COUNT], uint64_t now_us, uint64_t out[STAT_COUNT])
+stats_total_averages(
+    const uint64_t now[STAT_COUNT], uint64_t now_us, uint64_t out[STAT_COUNT])
 {
 	pthread_mutex_lock(&lock);
 	period_average(now, now_us, out);
@@ -149,10 +156,13 @@ log_period(void)
 	uint64_t avg[STAT_COUNT];
 
 	period_average(NULL, 0, avg);
-	log_line(LOG_INFO, "stats", "xacts_s", LOG_NUM((long long)avg[STAT_xacts]), "queries_s",
-	    LOG_NUM((long long)avg[STAT_queries]), "in_bytes_s", LOG_NUM((long long)avg[STAT_received]), "out_bytes_s",
-	    LOG_NUM((long long)avg[STAT_sent]), "xact_us", LOG_NUM((long long)avg[STAT_xact_us]), "query_us",
-	    LOG_NUM((long long)avg[STAT_query_us]), "wait_us", LOG_NUM((long long)avg[STAT_wait_us]), NULL);
+	log_line(LOG_INFO, "stats", "xacts_s", LOG_NUM((long long)avg[STAT_xacts]),
+	    "queries_s", LOG_NUM((long long)avg[STAT_queries]), "in_bytes_s",
+	    LOG_NUM((long long)avg[STAT_received]), "out_bytes_s",
+	    LOG_NUM((long long)avg[STAT_sent]), "xact_us",
+	    LOG_NUM((long long)avg[STAT_xact_us]), "query_us",
+	    LOG_NUM((long long)avg[STAT_query_us]), "wait_us",
+	    LOG_NUM((long long)avg[STAT_wait_us]), NULL);
 }
 
 /* ---- the timer ---- */
@@ -166,7 +176,8 @@ static struct {
 static void
 arm(void)
 {
-	timer_start(sampler.w->loop, &sampler.timer, sampler.w->snap->config->settings.stats_period_us / 1000);
+	timer_start(sampler.w->loop, &sampler.timer,
+	    sampler.w->snap->config->settings.stats_period_us / 1000);
 }
 
 static void

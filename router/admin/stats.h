@@ -7,7 +7,7 @@
 
 enum stat_id {
 #define STAT(field, total, avg, plain, per) STAT_##field,
-#define STAT_OURS(field, name) STAT_##field,
+#define STAT_OURS(field, name)              STAT_##field,
 #include "router/admin/stats.def"
 	STAT_COUNT
 };
@@ -27,7 +27,8 @@ struct db_sum *stats_sums(const struct proc *, int *n);
  * database's sum now. */
 void stats_averages(const struct db_sum *now, uint64_t now_us, uint64_t out[STAT_COUNT]);
 /* The same over all databases, whose totals are `now`. */
-void stats_total_averages(const uint64_t now[STAT_COUNT], uint64_t now_us, uint64_t out[STAT_COUNT]);
+void stats_total_averages(
+    const uint64_t now[STAT_COUNT], uint64_t now_us, uint64_t out[STAT_COUNT]);
 /* Takes a sample each stats_period, in the first worker's loop, and logs a line about it. */
 void stats_start(struct proc *);
 

@@ -8,13 +8,24 @@
 
 /* ---- columns ---- */
 
-enum { OID_TEXT = 25, OID_INT4 = 23, OID_INT8 = 20, OID_NUMERIC = 1700, OID_FLOAT8 = 701 };
+enum {
+	OID_TEXT = 25,
+	OID_INT4 = 23,
+	OID_INT8 = 20,
+	OID_NUMERIC = 1700,
+	OID_FLOAT8 = 701
+};
 enum { LEN_TEXT = -1, LEN_INT4 = 4, LEN_INT8 = 8, LEN_NUMERIC = -1, LEN_FLOAT8 = 8 };
 
 /* The last entry is a stop, so that no table is an empty array. */
 #define TABLE(id)                 static const struct msg_column columns_##id[] = {
 #define COLUMN(table, name, type) {name, OID_##type, LEN_##type},
-#define END_TABLE(id)             {NULL, 0, 0}};
+#define END_TABLE(id)      \
+	{                  \
+		NULL, 0, 0 \
+	}                  \
+	}                  \
+	;
 #include "router/admin/columns.def"
 
 static const struct {
@@ -79,7 +90,10 @@ utf8_char(const char *s)
 
 	if (p[0] < 0x80)
 		return 1;
-	n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+	n = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+	    : (p[0] & 0xf0) == 0xe0        ? 3
+	    : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+					   : 0;
 	if (p[0] == 0xe0)
 		low = 0xa0;
 	else if (p[0] == 0xed)
@@ -178,7 +192,8 @@ row_null(struct rows *r)
 void
 row_seconds(struct rows *r, uint64_t us)
 {
-	row_fmt(r, "%llu.%06u", (unsigned long long)(us / 1000000), (unsigned)(us % 1000000));
+	row_fmt(
+	    r, "%llu.%06u", (unsigned long long)(us / 1000000), (unsigned)(us % 1000000));
 }
 
 void

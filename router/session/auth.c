@@ -26,7 +26,8 @@ refuse(struct session *s, const char *sqlstate, const char *what)
 	struct client_login *l = login_of(s);
 	struct err e;
 
-	(void)err_set(&e, sqlstate, BLAST_SESSION, "%s \"%.*s\"", what, (int)l->start.user.len, l->start.user.ptr);
+	(void)err_set(&e, sqlstate, BLAST_SESSION, "%s \"%.*s\"", what,
+	    (int)l->start.user.len, l->start.user.ptr);
 	session_fatal(s, &e);
 }
 
@@ -47,7 +48,9 @@ fill_login(struct session *s, struct pool_login *p, struct err *e)
 	(void)e;
 	memset(p, 0, sizeof *p);
 	p->user = arena_strndup(&l->arena, l->start.user.ptr, l->start.user.len);
-	p->database = s->admin || s->db->cluster->n_shards == 0 ? "" : s->db->cluster->shards[0].backends[0]->target.dbname;
+	p->database = s->admin || s->db->cluster->n_shards == 0
+	    ? ""
+	    : s->db->cluster->shards[0].backends[0]->target.dbname;
 	if (s->db->cluster->conf->user != NULL)
 		p->user = s->db->cluster->conf->user;
 	if (l->password != NULL)
@@ -76,8 +79,10 @@ replication_params(struct client_login *l)
 	v[n++] = "replication";
 	v[n++] = l->start.replication == REPLICATION_PHYSICAL ? "true" : "database";
 	for (size_t i = 0; i < l->start.n_params; i++) {
-		v[n++] = arena_strndup(&l->arena, l->start.params[i].name.ptr, l->start.params[i].name.len);
-		v[n++] = arena_strndup(&l->arena, l->start.params[i].value.ptr, l->start.params[i].value.len);
+		v[n++] = arena_strndup(
+		    &l->arena, l->start.params[i].name.ptr, l->start.params[i].name.len);
+		v[n++] = arena_strndup(&l->arena, l->start.params[i].value.ptr,
+		    l->start.params[i].value.len);
 	}
 	return v;
 }
@@ -95,11 +100,14 @@ check_limits(struct session *s, struct err *e)
 	if (u != NULL && setting_set_has(&u->set, SETTING_ID_max_user_client_connections))
 		per_user = u->settings.max_user_client_connections;
 	if (!s->admin && per_user > 0 && users > per_user)
-		return err_set(e, "53300", BLAST_SESSION, "user %s has max_user_client_connections (%d) clients", s->identity->user,
-		    per_user);
-	if (!s->admin && set->max_db_client_connections > 0 && n > set->max_db_client_connections)
-		return err_set(e, "53300", BLAST_SESSION, "database %s has max_db_client_connections (%d) clients", s->db->cluster->name,
-		    set->max_db_client_connections);
+		return err_set(e, "53300", BLAST_SESSION,
+		    "user %s has max_user_client_connections (%d) clients",
+		    s->identity->user, per_user);
+	if (!s->admin && set->max_db_client_connections > 0 &&
+	    n > set->max_db_client_connections)
+		return err_set(e, "53300", BLAST_SESSION,
+		    "database %s has max_db_client_connections (%d) clients",
+		    s->db->cluster->name, set->max_db_client_connections);
 	return RC_OK;
 }
 
@@ -113,7 +121,8 @@ succeed(struct session *s)
 
 	l->wants_password = false;
 	if (s->db == NULL) {
-		(void)err_set(&e, "3D000", BLAST_SESSION, "database \"%.*s\" does not exist", (int)l->start.database.len,
+		(void)err_set(&e, "3D000", BLAST_SESSION,
+		    "database \"%.*s\" does not exist", (int)l->start.database.len,
 		    l->start.database.ptr);
 		session_fatal(s, &e);
 		return;
@@ -125,7 +134,8 @@ succeed(struct session *s)
 		p.startup = replication_params(l);
 	}
 	s->identity = worker_identity(s->w, s->db, l->start.user, &p);
-	if (check_limits(s, &e) != RC_OK || (!s->admin && !l->replication && login_settings(s, &e) != RC_OK)) {
+	if (check_limits(s, &e) != RC_OK ||
+	    (!s->admin && !l->replication && login_settings(s, &e) != RC_OK)) {
 		session_fatal(s, &e);
 		return;
 	}
@@ -164,8 +174,11 @@ ask_scram(struct session *s)
 	struct client_login *l = login_of(s);
 	const struct scram_secret *secret = NULL;
 	unsigned char binding[TLS_END_POINT_MAX];
-	size_t n = stream_is_tls(&s->stream) ? tls_end_point_own(stream_ssl(&s->stream), binding) : 0;
-	bool doomed = l->secret == NULL || secret_scram(l->secret, &secret, &(struct err){0}) != RC_OK;
+	size_t n = stream_is_tls(&s->stream)
+	    ? tls_end_point_own(stream_ssl(&s->stream), binding)
+	    : 0;
+	bool doomed = l->secret == NULL ||
+	    secret_scram(l->secret, &secret, &(struct err){0}) != RC_OK;
 	struct err e;
 
 	if (doomed) {
@@ -205,8 +218,9 @@ static void
 by_system_name(struct session *s, const char *map, const char *name, const char *what)
 {
 	struct client_login *l = login_of(s);
-	bool ok = rules(s) != NULL ? hba_map_allows(rules(s), map, slice_of(name), l->start.user)
-	                           : slice_eq_str(l->start.user, name);
+	bool ok = rules(s) != NULL
+	    ? hba_map_allows(rules(s), map, slice_of(name), l->start.user)
+	    : slice_eq_str(l->start.user, name);
 
 	if (ok)
 		succeed(s);
@@ -219,10 +233,13 @@ by_certificate(struct session *s, const char *map)
 {
 	char name[256];
 
-	if (!stream_is_tls(&s->stream) || !tls_peer_cn(stream_ssl(&s->stream), name, sizeof name))
-		refuse(s, "28000", "connection requires a valid client certificate for user");
+	if (!stream_is_tls(&s->stream) ||
+	    !tls_peer_cn(stream_ssl(&s->stream), name, sizeof name))
+		refuse(s, "28000",
+		    "connection requires a valid client certificate for user");
 	else
-		by_system_name(s, map, name, "certificate authentication failed for user");
+		by_system_name(
+		    s, map, name, "certificate authentication failed for user");
 }
 
 static void
@@ -233,11 +250,13 @@ by_peer(struct session *s, const char *map)
 	struct passwd pw, *found = NULL;
 	char buf[1024];
 
-	if (!s->unix_socket || getsockopt(s->stream.io.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
+	if (!s->unix_socket ||
+	    getsockopt(s->stream.io.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
 	    getpwuid_r(cred.uid, &pw, buf, sizeof buf, &found) != 0 || found == NULL)
 		refuse(s, "28000", "peer authentication failed for user");
 	else
-		by_system_name(s, map, found->pw_name, "peer authentication failed for user");
+		by_system_name(
+		    s, map, found->pw_name, "peer authentication failed for user");
 }
 
 /* ---- the method ---- */
@@ -281,21 +300,31 @@ match_rules(struct session *s)
 	struct client_login *l = login_of(s);
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof addr;
-	struct hba_client c = {.tls = stream_is_tls(&s->stream), .replication = l->start.replication == REPLICATION_PHYSICAL,
-	    .database = l->start.database, .user = l->start.user};
+	struct hba_client c = {.tls = stream_is_tls(&s->stream),
+	    .replication = l->start.replication == REPLICATION_PHYSICAL,
+	    .database = l->start.database,
+	    .user = l->start.user};
 
-	if (!s->unix_socket && getpeername(s->stream.io.fd, (struct sockaddr *)&addr, &len) == 0)
+	if (!s->unix_socket &&
+	    getpeername(s->stream.io.fd, (struct sockaddr *)&addr, &len) == 0)
 		c.addr = (struct sockaddr *)&addr;
-	return rules(s) == NULL ? (struct hba_result){.method = HBA_REJECT} : hba_match(rules(s), &c);
+	return rules(s) == NULL ? (struct hba_result){.method = HBA_REJECT}
+				: hba_match(rules(s), &c);
 }
 
 static void
 choose_method(struct session *s)
 {
-	static const enum hba_method of_type[] = {[AUTH_TRUST] = HBA_TRUST, [AUTH_PASSWORD] = HBA_PASSWORD,
-	    [AUTH_MD5] = HBA_MD5, [AUTH_SCRAM] = HBA_SCRAM, [AUTH_CERT] = HBA_CERT, [AUTH_PEER] = HBA_PEER, [AUTH_ANY] = HBA_TRUST};
+	static const enum hba_method of_type[] = {[AUTH_TRUST] = HBA_TRUST,
+	    [AUTH_PASSWORD] = HBA_PASSWORD,
+	    [AUTH_MD5] = HBA_MD5,
+	    [AUTH_SCRAM] = HBA_SCRAM,
+	    [AUTH_CERT] = HBA_CERT,
+	    [AUTH_PEER] = HBA_PEER,
+	    [AUTH_ANY] = HBA_TRUST};
 	struct client_login *l = login_of(s);
-	enum auth_type type = s->db != NULL ? s->db->cluster->conf->settings.auth_type : s->w->snap->config->settings.auth_type;
+	enum auth_type type = s->db != NULL ? s->db->cluster->conf->settings.auth_type
+					    : s->w->snap->config->settings.auth_type;
 	struct hba_result r = {0};
 
 	if (type == AUTH_HBA) {
@@ -304,9 +333,13 @@ choose_method(struct session *s)
 		if (r.client_cert != HBA_CERT_NONE && l->method != HBA_REJECT) {
 			char name[256];
 
-			if (!stream_is_tls(&s->stream) || !tls_peer_cn(stream_ssl(&s->stream), name, sizeof name) ||
-			    (r.client_cert == HBA_CERT_VERIFY_FULL && !hba_map_allows(rules(s), r.map, slice_of(name), l->start.user))) {
-				refuse(s, "28000", "connection requires a valid client certificate for user");
+			if (!stream_is_tls(&s->stream) ||
+			    !tls_peer_cn(stream_ssl(&s->stream), name, sizeof name) ||
+			    (r.client_cert == HBA_CERT_VERIFY_FULL &&
+				!hba_map_allows(
+				    rules(s), r.map, slice_of(name), l->start.user))) {
+				refuse(s, "28000",
+				    "connection requires a valid client certificate for user");
 				return;
 			}
 		}
@@ -336,7 +369,8 @@ query_run(struct job *job)
 {
 	struct auth_job *j = LIST_ENTRY(job, struct auth_job, job);
 	const struct settings *set = &j->cluster->conf->settings;
-	int shard = j->cluster->conf->default_shard < 0 ? 0 : j->cluster->conf->default_shard;
+	int shard =
+	    j->cluster->conf->default_shard < 0 ? 0 : j->cluster->conf->default_shard;
 	const char *args[1] = {j->user};
 	PGconn *conn = service_connect(j->cluster, shard, set->auth_user, &j->err);
 	PGresult *r;
@@ -350,9 +384,11 @@ query_run(struct job *job)
 		if (PQntuples(r) == 1 && !PQgetisnull(r, 0, 1))
 			j->secret = strdup(PQgetvalue(r, 0, 1));
 	} else {
-		j->failed = false; /* the user is unknown to us, as one whom the query does not find */
+		j->failed =
+		    false; /* the user is unknown to us, as one whom the query does not find */
 		service_error(conn, "auth_query", &j->err);
-		log_line(LOG_ERROR, "auth_query failed", "database", j->cluster->name, "error", j->err.msg, NULL);
+		log_line(LOG_ERROR, "auth_query failed", "database", j->cluster->name,
+		    "error", j->err.msg, NULL);
 	}
 	PQclear(r);
 	service_release(j->cluster, shard, conn);
@@ -369,11 +405,15 @@ query_done(struct job *job)
 
 		l->job = NULL;
 		if (j->failed) {
-			log_line(LOG_ERROR, "auth_query failed", "database", j->cluster->name, "error", j->err.msg, NULL);
-			(void)err_set(&j->err, "08006", BLAST_SESSION, "authentication is not possible now");
+			log_line(LOG_ERROR, "auth_query failed", "database",
+			    j->cluster->name, "error", j->err.msg, NULL);
+			(void)err_set(&j->err, "08006", BLAST_SESSION,
+			    "authentication is not possible now");
 			session_fatal(s, &j->err);
 		} else {
-			if (j->secret != NULL && secret_parse(slice_of(j->secret), &l->fetched, &j->err) == RC_OK) {
+			if (j->secret != NULL &&
+			    secret_parse(slice_of(j->secret), &l->fetched, &j->err) ==
+				RC_OK) {
 				l->has_fetched = true;
 				l->secret = &l->fetched;
 			}
@@ -396,10 +436,12 @@ query_start(struct session *s)
 	struct cluster *c = s->db == NULL ? NULL : s->db->cluster;
 	struct auth_job *j;
 
-	if (c == NULL || c->conf->settings.auth_user[0] == '\0' || slice_eq_str(l->start.user, c->conf->settings.auth_user))
+	if (c == NULL || c->conf->settings.auth_user[0] == '\0' ||
+	    slice_eq_str(l->start.user, c->conf->settings.auth_user))
 		return false;
 	if (c->conf->settings.auth_database[0] != '\0')
-		c = snapshot_cluster(s->w->snap, slice_of(c->conf->settings.auth_database));
+		c = snapshot_cluster(
+		    s->w->snap, slice_of(c->conf->settings.auth_database));
 	else
 		cluster_ref(c);
 	if (c == NULL)
@@ -453,9 +495,11 @@ may_come_in(struct session *s, struct err *e)
 	if (atomic_load(&s->w->proc->shutting_down))
 		return err_set(e, "57P03", BLAST_SESSION, "the proxy is shutting down");
 	if (atomic_load(&s->w->proc->clients) > set->max_client_conn)
-		return err_set(e, "53300", BLAST_SESSION, "sorry, too many clients already (max_client_conn)");
+		return err_set(e, "53300", BLAST_SESSION,
+		    "sorry, too many clients already (max_client_conn)");
 	if (!tls_satisfied(s))
-		return err_set(e, "28000", BLAST_SESSION, "TLS is required (listen.tls.mode)");
+		return err_set(
+		    e, "28000", BLAST_SESSION, "TLS is required (listen.tls.mode)");
 	return RC_OK;
 }
 
@@ -479,7 +523,8 @@ auth_begin(struct session *s)
 	}
 	s->protocol_minor = (uint8_t)PROTO_MINOR(l->start.proto);
 	session_set_state(s, SESSION_AUTH);
-	if (admin_database(l->start.database) && l->start.replication == REPLICATION_NONE) {
+	if (admin_database(l->start.database) &&
+	    l->start.replication == REPLICATION_NONE) {
 		if (!admin_allowed(s)) {
 			refuse(s, "28000", "the admin console is not open to user");
 			return;
@@ -488,12 +533,14 @@ auth_begin(struct session *s)
 	} else {
 		s->db = worker_view(s->w, l->start.database);
 		if (s->db != NULL && atomic_load(&s->db->cluster->disabled)) {
-			(void)err_set(&e, "3D000", BLAST_SESSION, "database \"%s\" is disabled", s->db->cluster->name);
+			(void)err_set(&e, "3D000", BLAST_SESSION,
+			    "database \"%s\" is disabled", s->db->cluster->name);
 			session_fatal(s, &e);
 			return;
 		}
 	}
-	users = s->db != NULL && !s->admin ? s->db->cluster->conf->users : s->w->snap->config->user_secrets;
+	users = s->db != NULL && !s->admin ? s->db->cluster->conf->users
+					   : s->w->snap->config->user_secrets;
 	l->secret = users == NULL ? NULL : secret_file_find(users, l->start.user);
 	if (l->secret != NULL || !query_start(s))
 		choose_method(s);
@@ -514,12 +561,15 @@ scram_message(struct session *s, const struct read_msg *m)
 	if (!l->scram_first_done) {
 		struct slice mechanism = read_str(&r);
 		int32_t len = read_int32(&r);
-		struct slice data = len < 0 ? (struct slice){"", 0} : read_bytes(&r, (size_t)len);
+		struct slice data =
+		    len < 0 ? (struct slice){"", 0} : read_bytes(&r, (size_t)len);
 
 		if (r.bad || read_left(&r) != 0)
-			rc = err_set(&e, "08P01", BLAST_SESSION, "malformed SASL message");
+			rc =
+			    err_set(&e, "08P01", BLAST_SESSION, "malformed SASL message");
 		else
-			rc = scram_server_first(&l->scram, mechanism, data, NULL, &sasl, &e);
+			rc = scram_server_first(
+			    &l->scram, mechanism, data, NULL, &sasl, &e);
 	} else {
 		rc = scram_server_final(&l->scram, m->body, &l->keys, &sasl, &e);
 	}
@@ -555,7 +605,8 @@ password_message(struct session *s, struct slice body)
 	char hex[MD5_HEX];
 	struct err e;
 
-	if (body.len == 0 || memchr(body.ptr, '\0', body.len) != body.ptr + body.len - 1) {
+	if (body.len == 0 ||
+	    memchr(body.ptr, '\0', body.len) != body.ptr + body.len - 1) {
 		(void)err_set(&e, "08P01", BLAST_SESSION, "malformed password message");
 		session_fatal(s, &e);
 		return;
@@ -573,7 +624,8 @@ password_message(struct session *s, struct slice body)
 		succeed(s);
 		return;
 	}
-	if (secret_md5(l->secret, l->start.user, hex, &e) != RC_OK || md5_check(hex, l->salt, given, &e) != RC_OK)
+	if (secret_md5(l->secret, l->start.user, hex, &e) != RC_OK ||
+	    md5_check(hex, l->salt, given, &e) != RC_OK)
 		wrong_password(s);
 	else
 		succeed(s);

@@ -24,7 +24,8 @@ forward(struct session *s, const char *bytes, size_t len, bool in_chunk)
 
 	if (in_chunk)
 		stream_write_buf(&s->server->stream, x->chunk->buf,
-		    (uint32_t)((const unsigned char *)bytes - x->chunk->buf->data), (uint32_t)len);
+		    (uint32_t)((const unsigned char *)bytes - x->chunk->buf->data),
+		    (uint32_t)len);
 	else
 		stream_write(&s->server->stream, bytes, len);
 	if (stream_queued(&s->server->stream) > OUTPUT_HIGH && x->blocked == BLOCK_NOT)
@@ -134,7 +135,8 @@ big_begin(struct session *s)
 {
 	struct exec *x = s->x;
 
-	if (!session_one_shard(s) || s->admin || x->tx_failed || (x->msg.type != 'Q' && x->msg.type != 'B'))
+	if (!session_one_shard(s) || s->admin || x->tx_failed ||
+	    (x->msg.type != 'Q' && x->msg.type != 'B'))
 		return false;
 	x->big = x->msg.type;
 	x->big_len = x->msg.len;

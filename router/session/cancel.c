@@ -46,10 +46,11 @@ deliver(struct mail *m)
 	struct session *s = worker_find_session(c->w, c->pid);
 
 	if (s != NULL && s->state == SESSION_ACTIVE && s->x != NULL && key_fits(s, c)) {
-		if (s->x->blocked == BLOCK_SERVER || s->x->blocked == BLOCK_PRIMARY || s->x->blocked == BLOCK_TOKEN ||
-		    s->x->blocked == BLOCK_ADMIN)
+		if (s->x->blocked == BLOCK_SERVER || s->x->blocked == BLOCK_PRIMARY ||
+		    s->x->blocked == BLOCK_TOKEN || s->x->blocked == BLOCK_ADMIN)
 			cancel_waiting(s);
-		else if (s->server != NULL && !link_quiet(link_of(s->server)) && s->x->blocked != BLOCK_REPLAY)
+		else if (s->server != NULL && !link_quiet(link_of(s->server)) &&
+		    s->x->blocked != BLOCK_REPLAY)
 			pool_cancel_query(s->server);
 	}
 	free(c);

@@ -12,7 +12,8 @@
 void
 session_block(struct session *s, enum block why)
 {
-	s->x->blocked = why; /* reading goes on until INPUT_HELD_MAX is held: so a client that leaves is noticed */
+	s->x->blocked =
+	    why; /* reading goes on until INPUT_HELD_MAX is held: so a client that leaves is noticed */
 }
 
 static void
@@ -49,7 +50,8 @@ session_bytes(struct session *s, struct buf *b, uint32_t off, uint32_t len)
 	struct exec *x = session_exec(s);
 
 	if (s->kill) {
-		session_kill(s, "57P01", "the database was removed from the configuration");
+		session_kill(
+		    s, "57P01", "the database was removed from the configuration");
 		return;
 	}
 	keep_chunk(x, b, off, len);
@@ -174,8 +176,10 @@ function_call(struct session *s)
 	if (x->tx_failed)
 		rc = err_set(&e, "25P02", BLAST_STMT,
 		    "current transaction is aborted, commands ignored until end of transaction block");
-	else if (s->server == NULL && !session_one_shard(s) && s->shard_setting == SHARD_NONE)
-		rc = err_set(&e, "0A000", BLAST_STMT, "a function call message on a sharded database"),
+	else if (s->server == NULL && !session_one_shard(s) &&
+	    s->shard_setting == SHARD_NONE)
+		rc = err_set(&e, "0A000", BLAST_STMT,
+		    "a function call message on a sharded database"),
 		err_hint(&e, "Call the function with SELECT, or SET weir.shard.");
 	else
 		rc = session_need_server(s, &plan, function_on_server, &e);
@@ -189,7 +193,7 @@ static bool
 extended_type(char type)
 {
 	return type == 'P' || type == 'B' || type == 'D' || type == 'E' || type == 'C' ||
-	       type == 'H' || type == 'S';
+	    type == 'H' || type == 'S';
 }
 
 /* DDL went through: what it changed is read before anything else is planned. */
@@ -199,8 +203,8 @@ session_schema_behind(const struct session *s)
 	const struct cluster *c = s->db->cluster;
 
 	return atomic_load_explicit(&c->schema_wanted, memory_order_relaxed) !=
-	           atomic_load_explicit(&c->schema_done, memory_order_relaxed) &&
-	       c->n_shards > 1;
+	    atomic_load_explicit(&c->schema_done, memory_order_relaxed) &&
+	    c->n_shards > 1;
 }
 
 static void
@@ -208,7 +212,8 @@ message(struct session *s)
 {
 	struct read_msg *m = &s->x->msg;
 
-	if ((m->type == 'Q' || m->type == 'B') && session_schema_behind(s) && !s->x->gave_up) {
+	if ((m->type == 'Q' || m->type == 'B') && session_schema_behind(s) &&
+	    !s->x->gave_up) {
 		s->x->resume = message;
 		session_park(s, BLOCK_SCHEMA, 1000000);
 		return;
@@ -222,7 +227,8 @@ message(struct session *s)
 		copy_message(s, m);
 		return;
 	}
-	if (copy_from_client(s)) { /* the server ignores Flush and Sync there, and has its own words for the rest */
+	if (copy_from_client(
+		s)) { /* the server ignores Flush and Sync there, and has its own words for the rest */
 		if (m->type != 'S' && m->type != 'H')
 			stream_write(&s->server->stream, m->raw.ptr, m->raw.len);
 		return;
@@ -238,7 +244,8 @@ message(struct session *s)
 	else if (m->type == 'F')
 		function_call(s);
 	else
-		protocol_error(s, "invalid frontend message type", (unsigned char)m->type);
+		protocol_error(
+		    s, "invalid frontend message type", (unsigned char)m->type);
 }
 
 /* Longer than is ever assembled. COPY data passes in pieces; a statement is refused and its bytes dropped. */
@@ -256,9 +263,11 @@ big_message(struct session *s)
 		return;
 	}
 	(void)err_set(&e, "54000", BLAST_STMT,
-	    "message of %u bytes is longer than max_message_buffer (%llu bytes)", x->msg.len,
+	    "message of %u bytes is longer than max_message_buffer (%llu bytes)",
+	    x->msg.len,
 	    (unsigned long long)s->db->cluster->conf->settings.max_message_buffer_bytes);
-	err_hint(&e, "Raise max_message_buffer, or send the data by COPY or in smaller statements.");
+	err_hint(&e,
+	    "Raise max_message_buffer, or send the data by COPY or in smaller statements.");
 	if (x->msg.type != 'Q')
 		x->discard = true;
 	session_error(s, &e);
@@ -268,8 +277,8 @@ static size_t
 message_max(const struct session *s)
 {
 	return s->db == NULL || s->db->cluster == NULL
-	           ? 1 << 20
-	           : (size_t)s->db->cluster->conf->settings.max_message_buffer_bytes;
+	    ? 1 << 20
+	    : (size_t)s->db->cluster->conf->settings.max_message_buffer_bytes;
 }
 
 /* One unit of input. False: there is none. */
@@ -283,7 +292,8 @@ step(struct session *s)
 	if (!x->fed) {
 		if (x->chunk == NULL)
 			return false;
-		reader_feed(&s->reader, x->chunk->buf->data + x->chunk->off, x->chunk->len);
+		reader_feed(
+		    &s->reader, x->chunk->buf->data + x->chunk->off, x->chunk->len);
 		x->fed = true;
 	}
 	kind = reader_next(&s->reader, message_max(s), &x->msg);
@@ -324,7 +334,8 @@ session_run(struct session *s)
 	x->running = true;
 	while (s->state == SESSION_ACTIVE && s->x->blocked == BLOCK_NOT) {
 		if (stream_queued(&s->stream) > OUTPUT_HIGH ||
-		    (s->server != NULL && stream_queued(&s->server->stream) > OUTPUT_HIGH))
+		    (s->server != NULL &&
+			stream_queued(&s->server->stream) > OUTPUT_HIGH))
 			session_block(s, BLOCK_OUTPUT); /* one of the two does not read */
 		else if (!step(s))
 			break;
@@ -382,9 +393,10 @@ session_error(struct session *s, const struct err *e)
 	struct exec *x = session_exec(s);
 	struct msgbuf *out = &x->out;
 
-	atomic_fetch_add_explicit(
-	    e->sqlstate[0] == '0' && e->sqlstate[1] == 'A' ? &s->db->stats->refused : &s->db->stats->errors, 1,
-	    memory_order_relaxed);
+	atomic_fetch_add_explicit(e->sqlstate[0] == '0' && e->sqlstate[1] == 'A'
+		? &s->db->stats->refused
+		: &s->db->stats->errors,
+	    1, memory_order_relaxed);
 	if (e->blast == BLAST_SESSION || s->state == SESSION_LOGIN) {
 		session_fatal(s, e);
 		return;
@@ -415,4 +427,3 @@ session_error(struct session *s, const struct err *e)
 	session_reply(s, out);
 	session_cycle_done(s);
 }
-

@@ -14,13 +14,15 @@
 static const char *
 tls_mode_word(enum tls_mode m)
 {
-	static const char *const words[] = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+	static const char *const words[] = {
+	    "disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
 
 	return words[m];
 }
 
 static void
-target_of(const struct db_conf *db, const char *name, const struct server_conf *s, struct backend_target *t, char port[8])
+target_of(const struct db_conf *db, const char *name, const struct server_conf *s,
+    struct backend_target *t, char port[8])
 {
 	const char *service;
 
@@ -40,13 +42,17 @@ target_of(const struct db_conf *db, const char *name, const struct server_conf *
 	t->probe_user = t->user;
 	t->probe_password = t->password;
 	service = db->settings.service_user[0] != '\0' ? db->settings.service_user
-	          : t->user == NULL                     ? db->settings.auth_user
-	                                                : "";
+	    : t->user == NULL                          ? db->settings.auth_user
+						       : "";
 	if (service[0] != '\0') {
-		const struct secret *secret = db->users == NULL ? NULL : secret_file_find(db->users, slice_of(service));
+		const struct secret *secret = db->users == NULL
+		    ? NULL
+		    : secret_file_find(db->users, slice_of(service));
 
 		t->probe_user = service;
-		t->probe_password = secret != NULL && secret->kind == SECRET_PLAIN ? secret->password : NULL;
+		t->probe_password = secret != NULL && secret->kind == SECRET_PLAIN
+		    ? secret->password
+		    : NULL;
 	}
 }
 
@@ -75,12 +81,14 @@ set_limits(struct backend *b, const struct settings *s)
 }
 
 static struct backend *
-find_before(struct snapshot *before, const char *db, const char *shard, int position, const struct backend_target *t)
+find_before(struct snapshot *before, const char *db, const char *shard, int position,
+    const struct backend_target *t)
 {
 	for (int i = 0; before != NULL && i < before->n; i++)
 		for (int j = 0; j < before->clusters[i]->n_shards; j++)
 			for (int k = 0; k < before->clusters[i]->shards[j].n; k++) {
-				struct backend *b = before->clusters[i]->shards[j].backends[k];
+				struct backend *b =
+				    before->clusters[i]->shards[j].backends[k];
 
 				if (backend_same(b, db, shard, position, t))
 					return b;
@@ -89,9 +97,11 @@ find_before(struct snapshot *before, const char *db, const char *shard, int posi
 }
 
 static struct backend *
-backend_for(struct cluster *c, const struct shard_conf *shard, int position, struct snapshot *before)
+backend_for(struct cluster *c, const struct shard_conf *shard, int position,
+    struct snapshot *before)
 {
-	const struct server_conf *conf = position == 0 ? shard->primary : shard->replicas[position - 1];
+	const struct server_conf *conf =
+	    position == 0 ? shard->primary : shard->replicas[position - 1];
 	struct backend_target target;
 	struct backend *b;
 	char port[8];
@@ -132,7 +142,8 @@ carry_over(struct cluster *c, struct snapshot *before)
 		atomic_store(&c->paused, atomic_load(&old->paused));
 		for (int k = 0; k < c->n_shards; k++)
 			for (int j = 0; j < c->shards[k].n; j++)
-				atomic_store(&c->shards[k].backends[j]->paused, atomic_load(&old->paused));
+				atomic_store(&c->shards[k].backends[j]->paused,
+				    atomic_load(&old->paused));
 		atomic_store(&c->disabled, atomic_load(&old->disabled));
 		pthread_mutex_lock(&old->lock);
 		if (old->schema != NULL)
@@ -143,7 +154,8 @@ carry_over(struct cluster *c, struct snapshot *before)
 }
 
 static struct cluster *
-cluster_create(struct config *config, const struct db_conf *conf, const char *name, struct snapshot *before)
+cluster_create(struct config *config, const struct db_conf *conf, const char *name,
+    struct snapshot *before)
 {
 	struct cluster *c = calloc(1, sizeof *c);
 
@@ -229,7 +241,8 @@ snapshot_create(struct config *config, struct snapshot *before)
 		abort();
 	for (int i = 0; i < config->n_databases; i++)
 		if (!config->databases[i].wildcard)
-			s->clusters[s->n++] = cluster_create(config, &config->databases[i], config->databases[i].name, before);
+			s->clusters[s->n++] = cluster_create(config,
+			    &config->databases[i], config->databases[i].name, before);
 	return s;
 }
 

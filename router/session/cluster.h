@@ -18,28 +18,30 @@ struct cluster_shard {
 	const char *name;
 	struct backend **backends; /* [0] the configured primary, then the replicas */
 	int n;
-	_Atomic unsigned cursor;   /* round robin */
+	_Atomic unsigned cursor; /* round robin */
 };
 
 struct cluster {
 	atomic_int refs;
-	struct config *config;       /* holds a reference */
-	const struct db_conf *conf;  /* in config */
-	struct db_conf *own_conf;    /* of the admin console's; heap */
-	char *name;                  /* the database's name (a wildcard's: what the client asked for) */
+	struct config *config;      /* holds a reference */
+	const struct db_conf *conf; /* in config */
+	struct db_conf *own_conf;   /* of the admin console's; heap */
+	char *name; /* the database's name (a wildcard's: what the client asked for) */
 	struct cluster_shard *shards;
 	int n_shards;
-	atomic_int clients;          /* connected to it now */
+	atomic_int clients; /* connected to it now */
 	atomic_bool paused, disabled;
-	struct list logins;          /* startup.c's, under lock: what servers report to which kind of login */
+	struct list
+	    logins; /* startup.c's, under lock: what servers report to which kind of login */
 	int n_logins;
 	/* Schema knowledge; replaced by the schema loader. */
 	pthread_mutex_t lock;
-	struct schema *schema;       /* under lock */
-	atomic_uint schema_gen;      /* counts replacements; 0: none yet */
+	struct schema *schema;          /* under lock */
+	atomic_uint schema_gen;         /* counts replacements; 0: none yet */
 	_Atomic uint64_t schema_wanted; /* counts requests (DDL went through) */
 	_Atomic uint64_t schema_done;   /* the count that the schema is as new as */
-	char *login_user, *login_password; /* under lock: of a client, for where there is no service_user */
+	char *login_user,
+	    *login_password; /* under lock: of a client, for where there is no service_user */
 	char schema_version[40], schema_error[400]; /* the loader's own */
 };
 
@@ -47,7 +49,7 @@ struct snapshot {
 	atomic_int refs;
 	uint64_t gen;
 	struct config *config;
-	pthread_mutex_t lock;        /* for clusters: wildcards are added at first use */
+	pthread_mutex_t lock; /* for clusters: wildcards are added at first use */
 	struct cluster **clusters;
 	int n;
 };

@@ -77,8 +77,10 @@ ddl_start(struct session *s)
 	struct err e;
 
 	if (s->tx != 'I' || s->server != NULL) {
-		(void)err_set(&e, "0A000", BLAST_TXN, "this statement runs on several shards, which a transaction cannot do yet");
-		err_hint(&e, "Run it outside a transaction, or on one shard with SET weir.shard.");
+		(void)err_set(&e, "0A000", BLAST_TXN,
+		    "this statement runs on several shards, which a transaction cannot do yet");
+		err_hint(&e,
+		    "Run it outside a transaction, or on one shard with SET weir.shard.");
 		session_error(s, &e);
 		return;
 	}
@@ -97,11 +99,17 @@ ddl_failed(struct session *s, struct err *e)
 	char text[sizeof e->msg + 80];
 	size_t n = 0;
 
-	snprintf(text, sizeof text, "shard %s: %s", c->shards[s->x->ddl_shard].name, e->msg);
+	snprintf(
+	    text, sizeof text, "shard %s: %s", c->shards[s->x->ddl_shard].name, e->msg);
 	memcpy(e->msg, text, sizeof e->msg - 1);
 	e->msg[sizeof e->msg - 1] = '\0';
-	for (int i = next_shard(s, -1); i != SHARD_NONE && i < s->x->ddl_shard && n < sizeof e->hint - 80; i = next_shard(s, i))
-		n += (size_t)snprintf(e->hint + n, sizeof e->hint - n, "%s%s", n == 0 ? "It is done on: " : ", ", c->shards[i].name);
-	snprintf(e->hint + n, sizeof e->hint - n, "%s", n == 0 ? "Nothing was changed on any shard."
-	                                              : "; not on the others. Mend the cause and run it there with SET weir.shard.");
+	for (int i = next_shard(s, -1);
+	     i != SHARD_NONE && i < s->x->ddl_shard && n < sizeof e->hint - 80;
+	     i = next_shard(s, i))
+		n += (size_t)snprintf(e->hint + n, sizeof e->hint - n, "%s%s",
+		    n == 0 ? "It is done on: " : ", ", c->shards[i].name);
+	snprintf(e->hint + n, sizeof e->hint - n, "%s",
+	    n == 0
+		? "Nothing was changed on any shard."
+		: "; not on the others. Mend the cause and run it there with SET weir.shard.");
 }

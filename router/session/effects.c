@@ -158,22 +158,32 @@ static void
 set_characteristics(struct session *s, const char *sql)
 {
 	static const char *const modes[][3] = {
-	    {"default_transaction_isolation", "isolation level serializable", "serializable"},
-	    {"default_transaction_isolation", "isolation level repeatable read", "repeatable read"},
-	    {"default_transaction_isolation", "isolation level read committed", "read committed"},
-	    {"default_transaction_isolation", "isolation level read uncommitted", "read uncommitted"},
-	    {"default_transaction_read_only", "read only", "on"}, {"default_transaction_read_only", "read write", "off"},
-	    {"default_transaction_deferrable", "not deferrable", "off"}, {"default_transaction_deferrable", "deferrable", "on"}};
+	    {"default_transaction_isolation", "isolation level serializable",
+		"serializable"},
+	    {"default_transaction_isolation", "isolation level repeatable read",
+		"repeatable read"},
+	    {"default_transaction_isolation", "isolation level read committed",
+		"read committed"},
+	    {"default_transaction_isolation", "isolation level read uncommitted",
+		"read uncommitted"},
+	    {"default_transaction_read_only", "read only", "on"},
+	    {"default_transaction_read_only", "read write", "off"},
+	    {"default_transaction_deferrable", "not deferrable", "off"},
+	    {"default_transaction_deferrable", "deferrable", "on"}};
 	char plain[512], value[128];
 	size_t n = 0;
 
 	for (const char *p = sql; *p != '\0' && n + 1 < sizeof plain; p++)
 		if (!isspace((unsigned char)*p) || (n > 0 && plain[n - 1] != ' '))
-			plain[n++] = (char)(isspace((unsigned char)*p) ? ' ' : tolower((unsigned char)*p));
+			plain[n++] = (char)(isspace((unsigned char)*p)
+				? ' '
+				: tolower((unsigned char)*p));
 	plain[n] = '\0';
 	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-		if (strstr(plain, modes[i][1]) != NULL && !(i == 7 && strstr(plain, modes[6][1]) != NULL)) {
-			snprintf(value, sizeof value, "SET %s TO '%s'", modes[i][0], modes[i][2]);
+		if (strstr(plain, modes[i][1]) != NULL &&
+		    !(i == 7 && strstr(plain, modes[6][1]) != NULL)) {
+			snprintf(value, sizeof value, "SET %s TO '%s'", modes[i][0],
+			    modes[i][2]);
 			session_set_var(s, modes[i][0], value);
 		}
 }
@@ -198,14 +208,16 @@ reset(struct session *s, const char *name)
 {
 	session_set_var(s, name, varset_get(s->start_vars, name));
 	if (s->server != NULL && varset_get(s->start_vars, name) != NULL)
-		varset_assign(&link_of(s->server)->vars, NULL); /* the server went to its own default */
+		varset_assign(&link_of(s->server)->vars,
+		    NULL); /* the server went to its own default */
 }
 
 static void
 set_configs(struct session *s, const struct sql_stmt *stmt)
 {
 	for (int i = 0; i < stmt->n_sets; i++) {
-		char *sql = session_set_config_sql(stmt->sets[i].name, stmt->sets[i].value);
+		char *sql =
+		    session_set_config_sql(stmt->sets[i].name, stmt->sets[i].value);
 
 		session_set_var(s, stmt->sets[i].name, sql);
 		free(sql);
@@ -235,7 +247,8 @@ begin(struct session *s, const struct sql_stmt *stmt)
 }
 
 static void
-statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepared, struct slice tag)
+statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepared,
+    struct slice tag)
 {
 	switch (stmt->kind) {
 	case STMT_SET:
@@ -253,12 +266,14 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 		discard_all(s);
 		break;
 	case STMT_DISCARD:
-		if (s->server != NULL && stmt->name != NULL && strcmp(stmt->name, "temp") == 0)
+		if (s->server != NULL && stmt->name != NULL &&
+		    strcmp(stmt->name, "temp") == 0)
 			s->pins &= (uint8_t)~PIN_TEMP;
 		break;
 	case STMT_PREPARE:
 		if (prepared != NULL)
-			prepared_unref(names_put(&s->names, slice_of(stmt->name), prepared_ref(prepared)));
+			prepared_unref(names_put(
+			    &s->names, slice_of(stmt->name), prepared_ref(prepared)));
 		break;
 	case STMT_DEALLOCATE:
 		prepared_unref(names_put(&s->names, slice_of(stmt->name), NULL));
@@ -302,19 +317,21 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 }
 
 void
-effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *prepared, struct slice tag)
+effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *prepared,
+    struct slice tag)
 {
 	struct exec *x = s->x;
 	bool logged = x->begin != NULL && !x->firm;
 
-	if (stmt->kind == STMT_EXECUTE && prepared != NULL && prepared->shape->stmts != NULL &&
-	    prepared->shape->stmts->n == 1)
+	if (stmt->kind == STMT_EXECUTE && prepared != NULL &&
+	    prepared->shape->stmts != NULL && prepared->shape->stmts->n == 1)
 		stmt = &prepared->shape->stmts->v[0];
 	s->pins |= (uint8_t)stmt->pins;
 	if (stmt->n_sets > 0)
 		set_configs(s, stmt);
 	statement(s, stmt, prepared, tag);
-	if (logged && x->begin != NULL && stmt->text.len > 0 && stmt->kind != STMT_SHOW && stmt->kind != STMT_BEGIN)
+	if (logged && x->begin != NULL && stmt->text.len > 0 && stmt->kind != STMT_SHOW &&
+	    stmt->kind != STMT_BEGIN)
 		effects_log(x, stmt->text);
 }
 
@@ -348,7 +365,8 @@ effects_ends_failed(const struct sql_stmts *stmts)
 	if (stmts == NULL || stmts->n == 0)
 		return stmts != NULL;
 	kind = stmts->v[0].kind;
-	return kind == STMT_COMMIT || kind == STMT_ROLLBACK || kind == STMT_ROLLBACK_TO || kind == STMT_PREPARE_XACT;
+	return kind == STMT_COMMIT || kind == STMT_ROLLBACK || kind == STMT_ROLLBACK_TO ||
+	    kind == STMT_PREPARE_XACT;
 }
 
 static bool
@@ -373,5 +391,6 @@ tentative(const struct sql_stmt *stmt)
 bool
 effects_tentative(const struct sql_stmts *stmts)
 {
-	return stmts != NULL && stmts->n == 1 && tentative(&stmts->v[0]) && stmts->v[0].text.len > 0;
+	return stmts != NULL && stmts->n == 1 && tentative(&stmts->v[0]) &&
+	    stmts->v[0].text.len > 0;
 }

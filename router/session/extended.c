@@ -146,12 +146,15 @@ pend(struct session *s, char type, struct prepared *p, struct slice name, bool u
 
 	if (x->n_pending == x->cap_pending) {
 		x->cap_pending = x->cap_pending == 0 ? 4 : x->cap_pending * 2;
-		x->pending = realloc(x->pending, sizeof *x->pending * (size_t)x->cap_pending);
+		x->pending =
+		    realloc(x->pending, sizeof *x->pending * (size_t)x->cap_pending);
 		if (x->pending == NULL)
 			abort();
 	}
 	v = &x->pending[x->n_pending++];
-	*v = (struct pending){.type = type, .undo = undo, .prepared = p,
+	*v = (struct pending){.type = type,
+	    .undo = undo,
+	    .prepared = p,
 	    .name = strndup(name.ptr == NULL ? "" : name.ptr, name.len)};
 }
 
@@ -233,7 +236,8 @@ describe_here(struct session *s, struct prepared *p, struct msgbuf *out)
 	if (s->admin)
 		s->w->proc->admin->describe(s, p->text, out);
 	else
-		local_describe(s, stmts == NULL || stmts->n == 0 ? NULL : &stmts->v[0], out);
+		local_describe(
+		    s, stmts == NULL || stmts->n == 0 ? NULL : &stmts->v[0], out);
 }
 
 /* Without a server: what can be said of them is said here. */
@@ -290,7 +294,8 @@ extended_drop_pending(struct session *s)
 		if (v->type == 'P' && v->name[0] != '\0')
 			prepared_unref(names_put(&s->names, slice_of(v->name), NULL));
 		if (v->type == 'C' && v->undo) {
-			prepared_unref(names_put(&s->names, slice_of(v->name), v->prepared));
+			prepared_unref(
+			    names_put(&s->names, slice_of(v->name), v->prepared));
 			v->prepared = NULL;
 		}
 		pending_free(v);
@@ -342,15 +347,20 @@ ddl_count(const struct session *s)
 	const struct cluster *c = s->db->cluster;
 
 	return atomic_load_explicit(&c->schema_wanted, memory_order_relaxed) +
-	       atomic_load_explicit(&c->schema_gen, memory_order_relaxed);
+	    atomic_load_explicit(&c->schema_gen, memory_order_relaxed);
 }
 
 struct prepared *
-session_prepare(struct session *s, struct slice text, const uint32_t *oids, int n_oids, struct slice sql_types,
-    bool by_sql)
+session_prepare(struct session *s, struct slice text, const uint32_t *oids, int n_oids,
+    struct slice sql_types, bool by_sql)
 {
-	struct prepared_key key = {.text = text, .oids = oids, .n_oids = n_oids, .sql_types = sql_types,
-	    .by_sql = by_sql, .parse_set = parse_settings(s), .ddl = ddl_count(s)};
+	struct prepared_key key = {.text = text,
+	    .oids = oids,
+	    .n_oids = n_oids,
+	    .sql_types = sql_types,
+	    .by_sql = by_sql,
+	    .parse_set = parse_settings(s),
+	    .ddl = ddl_count(s)};
 
 	session_env(s, &key.env);
 	return prepared_get(s->w->prepared, &key);
@@ -416,8 +426,9 @@ parse_message(struct session *s)
 	}
 	atomic_fetch_add_explicit(&s->db->stats->client_parses, 1, memory_order_relaxed);
 	if (name.len > 0 && names_get(s->names, name) != NULL) {
-		(void)err_set(&e, "42P05", BLAST_STMT, "prepared statement \"%.*s\" already exists",
-		    (int)name.len, name.ptr);
+		(void)err_set(&e, "42P05", BLAST_STMT,
+		    "prepared statement \"%.*s\" already exists", (int)name.len,
+		    name.ptr);
 		fail(s, &e);
 		return;
 	}
@@ -445,10 +456,12 @@ find_statement(struct session *s, struct slice name, struct err *e)
 	struct prepared *p = name.len == 0 ? s->unnamed : names_get(s->names, name);
 
 	if (p == NULL && name.len == 0)
-		(void)err_set(e, "26000", BLAST_STMT, "unnamed prepared statement does not exist");
+		(void)err_set(
+		    e, "26000", BLAST_STMT, "unnamed prepared statement does not exist");
 	else if (p == NULL)
-		(void)err_set(e, "26000", BLAST_STMT, "prepared statement \"%.*s\" does not exist",
-		    (int)name.len, name.ptr);
+		(void)err_set(e, "26000", BLAST_STMT,
+		    "prepared statement \"%.*s\" does not exist", (int)name.len,
+		    name.ptr);
 	return p;
 }
 
@@ -485,7 +498,8 @@ portal_make(struct exec *x, struct slice name, struct prepared *prepared, bool l
 		abort();
 	portal_drop(portal_find(x, name));
 	memcpy(p + 1, name.ptr, name.len);
-	*p = (struct portal){.prepared = prepared_ref(prepared), .local = local,
+	*p = (struct portal){.prepared = prepared_ref(prepared),
+	    .local = local,
 	    .name = {(char *)(p + 1), name.len}};
 	list_init(&p->node);
 	list_push_front(&x->portals, &p->node);
@@ -541,9 +555,13 @@ read_params(struct session *s, struct msgread *r)
 		p->len = read_int32(r);
 		if (p->len < -1)
 			return false;
-		value = p->len < 0 ? (struct slice){NULL, 0} : read_bytes(r, (size_t)p->len);
+		value =
+		    p->len < 0 ? (struct slice){NULL, 0} : read_bytes(r, (size_t)p->len);
 		p->ptr = value.ptr;
-		p->format = n_formats == 0 ? 0 : n_formats == 1 ? formats[0] : i < n_formats ? formats[i] : 0;
+		p->format = n_formats == 0 ? 0
+		    : n_formats == 1       ? formats[0]
+		    : i < n_formats        ? formats[i]
+					   : 0;
 	}
 	return !r->bad;
 }
@@ -591,7 +609,8 @@ bind_on_server(struct session *s)
 }
 
 void
-extended_bind_big(struct session *s, struct slice portal, struct slice statement, uint32_t more, struct slice first)
+extended_bind_big(struct session *s, struct slice portal, struct slice statement,
+    uint32_t more, struct slice first)
 {
 	static const struct plan write = {.kind = PLAN_ANY};
 	struct exec *x = s->x;
@@ -643,11 +662,14 @@ sync_in_sight(const struct session *s)
 	size_t left = s->reader.chunk_len;
 
 	while (left >= 5) {
-		size_t len = 1 + ((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4]);
+		size_t len = 1 +
+		    ((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 |
+			at[4]);
 
 		if (at[0] == 'S')
 			return true;
-		if (len < 5 || len > left || (at[0] != 'D' && at[0] != 'E' && at[0] != 'C' && at[0] != 'H'))
+		if (len < 5 || len > left ||
+		    (at[0] != 'D' && at[0] != 'E' && at[0] != 'C' && at[0] != 'H'))
 			return false;
 		at += len;
 		left -= len;
@@ -672,7 +694,9 @@ plan_bind(struct session *s, struct err *e)
 	ctx.n_params = x->n_params;
 	ctx.param_oids = p->oids;
 	ctx.n_oids = p->n_oids;
-	if (session_plan(s, p->shape, p->shape->stmts == NULL || p->shape->stmts->n == 0 ? -1 : 0, &ctx, &x->plan, e) != RC_OK)
+	if (session_plan(s, p->shape,
+		p->shape->stmts == NULL || p->shape->stmts->n == 0 ? -1 : 0, &ctx,
+		&x->plan, e) != RC_OK)
 		return RC_ERR;
 	if (x->plan.kind == PLAN_ALL) {
 		(void)err_set(e, "0A000", BLAST_STMT,
@@ -704,8 +728,10 @@ answered_here(struct session *s, struct prepared *p)
 {
 	struct sql_stmts *stmts = p->shape->stmts;
 
-	return s->admin || (stmts != NULL && stmts->n <= 1 &&
-	                       (stmts->n == 0 || stmts->v[0].kind == STMT_PREPARE || local_is(s, stmts, 0)));
+	return s->admin ||
+	    (stmts != NULL && stmts->n <= 1 &&
+		(stmts->n == 0 || stmts->v[0].kind == STMT_PREPARE ||
+		    local_is(s, stmts, 0)));
 }
 
 static void
@@ -727,9 +753,11 @@ bind_message(struct session *s)
 		return;
 	}
 	stmts = x->prepared->shape->stmts;
-	if (x->tx_failed && s->server != NULL && stmts != NULL && stmts->v[0].kind == STMT_COMMIT) {
+	if (x->tx_failed && s->server != NULL && stmts != NULL &&
+	    stmts->v[0].kind == STMT_COMMIT) {
 		prepared_unref(x->rollback);
-		x->rollback = session_prepare(s, SLICE_LIT("ROLLBACK"), NULL, 0, (struct slice){NULL, 0}, false);
+		x->rollback = session_prepare(
+		    s, SLICE_LIT("ROLLBACK"), NULL, 0, (struct slice){NULL, 0}, false);
 		x->prepared = x->rollback;
 	}
 	if (answered_here(s, x->prepared)) {
@@ -751,7 +779,8 @@ no_portal(struct session *s, struct slice name)
 {
 	struct err e;
 
-	(void)err_set(&e, "34000", BLAST_STMT, "portal \"%.*s\" does not exist", (int)name.len, name.ptr);
+	(void)err_set(&e, "34000", BLAST_STMT, "portal \"%.*s\" does not exist",
+	    (int)name.len, name.ptr);
 	fail(s, &e);
 }
 
@@ -800,7 +829,8 @@ run_here(struct session *s, struct portal *portal, struct err *e)
 	enum rc rc;
 
 	if (!s->admin && portal->prepared->shape->stmts->v[0].kind == STMT_PREPARE) {
-		effects_apply(s, &portal->prepared->shape->stmts->v[0], portal->prepared->below, SLICE_LIT("PREPARE"));
+		effects_apply(s, &portal->prepared->shape->stmts->v[0],
+		    portal->prepared->below, SLICE_LIT("PREPARE"));
 		msg_command_complete(&x->out, "PREPARE");
 		return RC_OK;
 	}
@@ -885,7 +915,8 @@ close_message(struct session *s)
 		pend(s, 'C', old, name, old != NULL && name.len > 0);
 		return;
 	}
-	if (s->server == NULL || (portal_find(x, name) != NULL && portal_find(x, name)->local)) {
+	if (s->server == NULL ||
+	    (portal_find(x, name) != NULL && portal_find(x, name)->local)) {
 		portal_drop(portal_find(x, name));
 		extended_settle_pending(s);
 		reply_empty(s, '3');
@@ -917,7 +948,8 @@ plan_pending(struct session *s)
 		ctx.consts = &p->consts;
 		ctx.param_oids = p->oids;
 		ctx.n_oids = p->n_oids;
-		if (p->shape->stmts->n == 1 && session_plan(s, p->shape, 0, &ctx, &x->plan, &e) == RC_OK &&
+		if (p->shape->stmts->n == 1 &&
+		    session_plan(s, p->shape, 0, &ctx, &x->plan, &e) == RC_OK &&
 		    (x->plan.kind == PLAN_ONE || x->plan.kind == PLAN_ANY))
 			return true;
 		return session_plan(s, p->shape, -1, &ctx, &x->plan, &e) == RC_OK;
@@ -1015,7 +1047,8 @@ sync_message(struct session *s)
 void
 extended_message(struct session *s)
 {
-	arena_reset(&s->x->arena); /* a pipeline may be long: nothing in it outlives its message */
+	arena_reset(
+	    &s->x->arena); /* a pipeline may be long: nothing in it outlives its message */
 	switch (s->x->msg.type) {
 	case 'P':
 		parse_message(s);

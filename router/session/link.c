@@ -28,8 +28,10 @@ link_get(struct server *server)
 		abort();
 	l->tx_status = 'I';
 	for (int i = 0; i < server->n_params; i++)
-		varset_assign(&l->params, varset_with(l->params, server->params[2 * i],
-		                              hides(server->params[2 * i]) ? "off" : server->params[2 * i + 1]));
+		varset_assign(&l->params,
+		    varset_with(l->params, server->params[2 * i],
+			hides(server->params[2 * i]) ? "off"
+						     : server->params[2 * i + 1]));
 	server->link = l;
 	return l;
 }
@@ -87,7 +89,8 @@ grow(struct link *l)
 static bool
 ends_cycle(const struct reply *r)
 {
-	return r->type == REPLY_SYNC || r->type == REPLY_QUERY || r->type == REPLY_FUNCTION;
+	return r->type == REPLY_SYNC || r->type == REPLY_QUERY ||
+	    r->type == REPLY_FUNCTION;
 }
 
 struct reply *
@@ -101,7 +104,8 @@ link_push(struct link *l, enum reply_type type)
 	memset(r, 0, sizeof *r);
 	r->type = type;
 	if (type == REPLY_QUERY)
-		l->unnamed_id = 0; /* a simple Query drops the server's unnamed statement */
+		l->unnamed_id =
+		    0; /* a simple Query drops the server's unnamed statement */
 	l->syncs += ends_cycle(r);
 	return r;
 }
@@ -157,7 +161,8 @@ find(const struct link *l, uint64_t id)
 
 	if (l->held_cap == 0)
 		return 0;
-	for (at = slot_of(l, id); l->held[at].id != 0; at = at + 1 < l->held_cap ? at + 1 : 1)
+	for (at = slot_of(l, id); l->held[at].id != 0;
+	     at = at + 1 < l->held_cap ? at + 1 : 1)
 		if (l->held[at].id == id)
 			return at;
 	return 0;

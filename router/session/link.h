@@ -30,16 +30,21 @@ struct shape;
 
 struct reply {
 	enum reply_type type : 8;
-	bool swallow : 1;        /* Weir's own message: nothing of the answer goes to the client */
-	bool check : 1;          /* swallowed, and its failure must stop what waits for it */
-	bool undo_parse : 1;     /* client's name was registered: taken back if this is discarded */
-	bool undo_close : 1;     /* client's name was removed: put back if this is discarded */
-	uint64_t prepared_id;    /* PARSE, CLOSE: the statement on the server; 0: none or unnamed */
-	struct prepared *prepared; /* PARSE, CLOSE with undo; EXECUTE: what runs (session's reference) */
-	char *undo_name;         /* the client's name; heap */
-	char *text;              /* LOCAL: the bytes; heap */
-	uint32_t len;            /* of text */
-	uint32_t done;           /* QUERY: statements completed */
+	bool
+	    swallow : 1; /* Weir's own message: nothing of the answer goes to the client */
+	bool check : 1;  /* swallowed, and its failure must stop what waits for it */
+	bool
+	    undo_parse : 1; /* client's name was registered: taken back if this is discarded */
+	bool
+	    undo_close : 1; /* client's name was removed: put back if this is discarded */
+	uint64_t
+	    prepared_id; /* PARSE, CLOSE: the statement on the server; 0: none or unnamed */
+	struct prepared *
+	    prepared; /* PARSE, CLOSE with undo; EXECUTE: what runs (session's reference) */
+	char *undo_name; /* the client's name; heap */
+	char *text;      /* LOCAL: the bytes; heap */
+	uint32_t len;    /* of text */
+	uint32_t done;   /* QUERY: statements completed */
 };
 
 struct held_stmt { /* one prepared statement on the server */
@@ -48,15 +53,16 @@ struct held_stmt { /* one prepared statement on the server */
 };
 
 struct link {
-	struct varset *vars;    /* applied settings: SQL by name */
-	struct varset *params;  /* reported by ParameterStatus: value by name */
-	struct reply *ring;     /* NULL: none yet */
+	struct varset *vars;   /* applied settings: SQL by name */
+	struct varset *params; /* reported by ParameterStatus: value by name */
+	struct reply *ring;    /* NULL: none yet */
 	uint32_t ring_cap, ring_head, ring_len;
-	char tx_status;         /* of the last ReadyForQuery */
-	bool copy_in;           /* the server takes CopyData */
+	char tx_status; /* of the last ReadyForQuery */
+	bool copy_in;   /* the server takes CopyData */
 	bool copy_both;
-	bool described;         /* a RowDescription came for the Query under way */
-	bool skipping;          /* it reported an error to an extended message and ignores all up to the next Sync */
+	bool described; /* a RowDescription came for the Query under way */
+	bool
+	    skipping; /* it reported an error to an extended message and ignores all up to the next Sync */
 	uint32_t syncs;         /* REPLY_SYNC and REPLY_QUERY entries in the ring */
 	uint64_t unnamed_id;    /* what its unnamed statement is; 0: unknown */
 	struct held_stmt *held; /* open table of them by id; [0] is the LRU's head */

@@ -25,7 +25,8 @@ struct place {
 struct listeners {
 	void (*accepted)(void *arg, int fd, bool unix_socket);
 	void *arg;
-	struct settings set; /* texts are the configuration's; only numbers are used later */
+	struct settings
+	    set; /* texts are the configuration's; only numbers are used later */
 	char path[sizeof((struct sockaddr_un *)0)->sun_path];
 	int n;
 	struct place v[SOCKETS_MAX];
@@ -66,7 +67,8 @@ add(struct listeners *l, struct loop *loop, int fd, bool is_unix, struct err *e)
 
 	if (l->n == SOCKETS_MAX) {
 		close(fd);
-		return err_set(e, "F0000", BLAST_SESSION, "more than %d addresses to listen on", SOCKETS_MAX);
+		return err_set(e, "F0000", BLAST_SESSION,
+		    "more than %d addresses to listen on", SOCKETS_MAX);
 	}
 	*p = (struct place){l, NULL, fd, is_unix};
 	p->listener = listener_create(loop, fd, accepted, p);
@@ -75,31 +77,40 @@ add(struct listeners *l, struct loop *loop, int fd, bool is_unix, struct err *e)
 }
 
 static enum rc
-listen_on(struct listeners *l, struct loop *loop, const struct addrinfo *a, const char *name, struct err *e)
+listen_on(struct listeners *l, struct loop *loop, const struct addrinfo *a,
+    const char *name, struct err *e)
 {
-	int on = 1, fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1,
+	    fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 && errno == EAFNOSUPPORT)
 		return RC_OK;
 	if (fd < 0)
-		return err_set(e, "58000", BLAST_SESSION, "cannot make a socket: %s", strerror(errno));
+		return err_set(e, "58000", BLAST_SESSION, "cannot make a socket: %s",
+		    strerror(errno));
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (a->ai_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, l->set.listen_backlog) != 0) {
-		(void)err_set(e, "58000", BLAST_SESSION, "cannot listen on %s port %d: %s", name, l->set.listen_port, strerror(errno));
-		err_hint(e, "Is another process there already? Choose another listen.port.");
+	if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 ||
+	    listen(fd, l->set.listen_backlog) != 0) {
+		(void)err_set(e, "58000", BLAST_SESSION,
+		    "cannot listen on %s port %d: %s", name, l->set.listen_port,
+		    strerror(errno));
+		err_hint(
+		    e, "Is another process there already? Choose another listen.port.");
 		close(fd);
 		return RC_ERR;
 	}
-	log_line(LOG_NOTICE, "listening", "address", name, "port", LOG_NUM(l->set.listen_port), NULL);
+	log_line(LOG_NOTICE, "listening", "address", name, "port",
+	    LOG_NUM(l->set.listen_port), NULL);
 	return add(l, loop, fd, false, e);
 }
 
 static enum rc
 listen_tcp(struct listeners *l, struct loop *loop, const char *name, struct err *e)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE},
+			*found;
 	char port[8];
 	enum rc rc = RC_OK;
 	int gai;
@@ -107,7 +118,8 @@ listen_tcp(struct listeners *l, struct loop *loop, const char *name, struct err 
 	snprintf(port, sizeof port, "%d", l->set.listen_port);
 	gai = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, port, &hints, &found);
 	if (gai != 0)
-		return err_set(e, "58000", BLAST_SESSION, "listen.address \"%s\": %s", name, gai_strerror(gai));
+		return err_set(e, "58000", BLAST_SESSION, "listen.address \"%s\": %s",
+		    name, gai_strerror(gai));
 	for (struct addrinfo *a = found; a != NULL && rc == RC_OK; a = a->ai_next)
 		rc = listen_on(l, loop, a, name, e);
 	freeaddrinfo(found);
@@ -120,7 +132,8 @@ remove_stale(const struct sockaddr_un *addr)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) != 0 && errno == ECONNREFUSED)
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) != 0 &&
+	    errno == ECONNREFUSED)
 		unlink(addr->sun_path);
 	if (fd >= 0)
 		close(fd);
@@ -130,15 +143,19 @@ static enum rc
 listen_unix(struct listeners *l, struct loop *loop, const char *dir, struct err *e)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/.s.PGSQL.%d", dir, l->set.listen_port);
+	int fd,
+	    n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/.s.PGSQL.%d", dir,
+		l->set.listen_port);
 
 	if (n < 0 || (size_t)n >= sizeof addr.sun_path)
-		return err_set(e, "F0000", BLAST_SESSION, "listen.unix_socket_dir \"%s\" is too long for a Unix socket", dir);
+		return err_set(e, "F0000", BLAST_SESSION,
+		    "listen.unix_socket_dir \"%s\" is too long for a Unix socket", dir);
 	remove_stale(&addr);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0 || chmod(addr.sun_path, 0777) != 0 ||
-	    listen(fd, l->set.listen_backlog) != 0) {
-		(void)err_set(e, "58000", BLAST_SESSION, "cannot listen on %s: %s", addr.sun_path, strerror(errno));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0 ||
+	    chmod(addr.sun_path, 0777) != 0 || listen(fd, l->set.listen_backlog) != 0) {
+		(void)err_set(e, "58000", BLAST_SESSION, "cannot listen on %s: %s",
+		    addr.sun_path, strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return RC_ERR;
@@ -160,12 +177,14 @@ listeners_create(struct listeners **out, struct loop *loop, const struct setting
 	l->accepted = fn;
 	l->arg = arg;
 	l->set = *set;
-	for (int i = 0; i < set->listen_address.n && rc == RC_OK && set->listen_port > 0; i++)
+	for (int i = 0; i < set->listen_address.n && rc == RC_OK && set->listen_port > 0;
+	     i++)
 		rc = listen_tcp(l, loop, set->listen_address.items[i], e);
 	if (rc == RC_OK && set->unix_socket_dir[0] != '\0')
 		rc = listen_unix(l, loop, set->unix_socket_dir, e);
 	if (rc == RC_OK && l->n == 0)
-		rc = err_set(e, "F0000", BLAST_SESSION, "nothing to listen on: listen.address and listen.unix_socket_dir are empty");
+		rc = err_set(e, "F0000", BLAST_SESSION,
+		    "nothing to listen on: listen.address and listen.unix_socket_dir are empty");
 	if (rc != RC_OK) {
 		listeners_destroy(l);
 		return RC_ERR;

@@ -60,8 +60,10 @@ begin(struct session *s, const struct sql_stmt *stmt, const char **tag, struct e
 {
 	struct exec *x = session_exec(s);
 
-	if (CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_STATEMENT) {
-		(void)err_set(e, "0A000", BLAST_SESSION, "transaction blocks not allowed in statement pooling mode");
+	if (CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
+	    POOL_MODE_STATEMENT) {
+		(void)err_set(e, "0A000", BLAST_SESSION,
+		    "transaction blocks not allowed in statement pooling mode");
 		return RC_ERR;
 	}
 	x->begin = strndup(stmt->text.ptr, stmt->text.len);
@@ -69,7 +71,10 @@ begin(struct session *s, const struct sql_stmt *stmt, const char **tag, struct e
 	x->tx_read_only = stmt->read_only;
 	s->tx = 'T';
 	x->tx_started_us = loop_now_us(s->w->loop);
-	*tag = stmt->text.len > 0 && (stmt->text.ptr[0] == 's' || stmt->text.ptr[0] == 'S') ? "START TRANSACTION" : "BEGIN";
+	*tag =
+	    stmt->text.len > 0 && (stmt->text.ptr[0] == 's' || stmt->text.ptr[0] == 'S')
+	    ? "START TRANSACTION"
+	    : "BEGIN";
 	return RC_OK;
 }
 
@@ -97,8 +102,11 @@ savepoint(struct session *s, const struct sql_stmt *stmt, const char **tag, stru
 	struct exec *x = s->x;
 
 	if (stmt->kind != STMT_SAVEPOINT && !savepoint_exists(x, stmt->name))
-		return err_set(e, "3B001", BLAST_TXN, "savepoint \"%s\" does not exist", stmt->name);
-	*tag = stmt->kind == STMT_SAVEPOINT ? "SAVEPOINT" : stmt->kind == STMT_RELEASE ? "RELEASE" : "ROLLBACK";
+		return err_set(
+		    e, "3B001", BLAST_TXN, "savepoint \"%s\" does not exist", stmt->name);
+	*tag = stmt->kind == STMT_SAVEPOINT ? "SAVEPOINT"
+	    : stmt->kind == STMT_RELEASE    ? "RELEASE"
+					    : "ROLLBACK";
 	effects_apply(s, stmt, NULL, slice_of(*tag)); /* also logs it */
 	if (stmt->kind == STMT_ROLLBACK_TO)
 		s->tx = 'T';
@@ -127,7 +135,9 @@ set_target(struct session *s, struct slice v, struct err *e)
 	else if (slice_eq_str(v, "replica"))
 		s->target = TARGET_REPLICA;
 	else {
-		(void)err_set(e, "22023", BLAST_TXN, "invalid value for parameter \"weir.target\": \"%.*s\"", (int)v.len, v.ptr);
+		(void)err_set(e, "22023", BLAST_TXN,
+		    "invalid value for parameter \"weir.target\": \"%.*s\"", (int)v.len,
+		    v.ptr);
 		err_hint(e, "Available values: auto, primary, replica.");
 		return RC_ERR;
 	}
@@ -148,8 +158,10 @@ set_shard(struct session *s, struct slice v, struct err *e)
 			s->shard_setting = (int16_t)i;
 			return RC_OK;
 		}
-	(void)err_set(e, "22023", BLAST_TXN, "database %s has no shard \"%.*s\"", c->name, (int)v.len, v.ptr);
-	err_hint(e, "SHOW SHARDS on the admin console lists them; '' lets Weir choose again.");
+	(void)err_set(e, "22023", BLAST_TXN, "database %s has no shard \"%.*s\"", c->name,
+	    (int)v.len, v.ptr);
+	err_hint(
+	    e, "SHOW SHARDS on the admin console lists them; '' lets Weir choose again.");
 	return RC_ERR;
 }
 
@@ -162,7 +174,8 @@ session_setting(struct session *s, const char *name, struct slice value, struct 
 		return set_shard(s, value, e);
 	if (strcmp(name, "weir.read_after") == 0)
 		return tokens_parse(s, value, e);
-	(void)err_set(e, "42704", BLAST_TXN, "unrecognized configuration parameter \"%s\"", name);
+	(void)err_set(
+	    e, "42704", BLAST_TXN, "unrecognized configuration parameter \"%s\"", name);
 	err_hint(e, "Weir has weir.target, weir.shard and weir.read_after.");
 	return RC_ERR;
 }
@@ -171,15 +184,19 @@ static enum rc
 set(struct session *s, const struct sql_stmt *stmt, struct err *e)
 {
 	if (stmt->kind == STMT_SET_LOCAL) {
-		(void)err_set(e, "0A000", BLAST_TXN, "SET LOCAL %s is not supported", stmt->name);
+		(void)err_set(
+		    e, "0A000", BLAST_TXN, "SET LOCAL %s is not supported", stmt->name);
 		err_hint(e, "Use SET for the session.");
 		return RC_ERR;
 	}
 	if (s->server != NULL && s->tx != 'I' && strcmp(stmt->name, "weir.shard") == 0)
-		return err_set(e, "25001", BLAST_TXN, "weir.shard cannot change inside a transaction that has a server");
+		return err_set(e, "25001", BLAST_TXN,
+		    "weir.shard cannot change inside a transaction that has a server");
 	if (stmt->kind == STMT_RESET)
 		return session_setting(s, stmt->name,
-		    strcmp(stmt->name, "weir.target") == 0 ? SLICE_LIT("auto") : SLICE_LIT(""), e);
+		    strcmp(stmt->name, "weir.target") == 0 ? SLICE_LIT("auto")
+							   : SLICE_LIT(""),
+		    e);
 	return session_setting(s, stmt->name, stmt->value, e);
 }
 
@@ -198,11 +215,15 @@ shown(struct session *s, const char *name, const char **value, struct err *e)
 	if (strcmp(name, "weir.target") == 0) {
 		*value = targets[s->target];
 	} else if (strcmp(name, "weir.shard") == 0) {
-		*value = s->shard_setting == SHARD_NONE ? "" : s->db->cluster->shards[s->shard_setting].name;
-	} else if (strcmp(name, "weir.lsn") == 0 || strcmp(name, "weir.read_after") == 0) {
+		*value = s->shard_setting == SHARD_NONE
+		    ? ""
+		    : s->db->cluster->shards[s->shard_setting].name;
+	} else if (strcmp(name, "weir.lsn") == 0 ||
+	    strcmp(name, "weir.read_after") == 0) {
 		return tokens_print(s, &session_exec(s)->arena, value);
 	} else {
-		(void)err_set(e, "42704", BLAST_TXN, "unrecognized configuration parameter \"%s\"", name);
+		(void)err_set(e, "42704", BLAST_TXN,
+		    "unrecognized configuration parameter \"%s\"", name);
 		err_hint(e, "Weir shows weir.target, weir.shard and weir.lsn.");
 		return RC_ERR;
 	}
@@ -248,13 +269,15 @@ static enum rc
 deallocate(struct session *s, const struct sql_stmt *stmt, struct err *e)
 {
 	if (names_get(s->names, slice_of(stmt->name)) == NULL)
-		return err_set(e, "26000", BLAST_TXN, "prepared statement \"%s\" does not exist", stmt->name);
+		return err_set(e, "26000", BLAST_TXN,
+		    "prepared statement \"%s\" does not exist", stmt->name);
 	prepared_unref(names_put(&s->names, slice_of(stmt->name), NULL));
 	return RC_OK;
 }
 
 static enum rc
-transaction_statement(struct session *s, const struct sql_stmt *stmt, const char **tag, struct err *e)
+transaction_statement(
+    struct session *s, const struct sql_stmt *stmt, const char **tag, struct err *e)
 {
 	switch (stmt->kind) {
 	case STMT_BEGIN:
@@ -273,7 +296,8 @@ transaction_statement(struct session *s, const struct sql_stmt *stmt, const char
 }
 
 enum rc
-local_statement(struct session *s, struct sql_stmts *stmts, int i, struct msgbuf *out, struct err *e)
+local_statement(
+    struct session *s, struct sql_stmts *stmts, int i, struct msgbuf *out, struct err *e)
 {
 	const struct sql_stmt *stmt = &stmts->v[i];
 	const char *tag = stmt_kind_name(stmt->kind);

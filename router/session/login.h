@@ -11,14 +11,14 @@
 struct auth_job;
 
 struct client_login {
-	char *in;              /* bytes not worked through */
+	char *in; /* bytes not worked through */
 	size_t have;
-	char *packet;          /* the start-up packet, which `start` points into */
+	char *packet; /* the start-up packet, which `start` points into */
 	struct arena arena;
 	struct startup start;
 	bool ssl_asked, gss_asked, gss_done;
-	bool handshake;        /* TLS is being agreed */
-	bool direct;           /* TLS without SSLRequest */
+	bool handshake; /* TLS is being agreed */
+	bool direct;    /* TLS without SSLRequest */
 	bool wants_password;
 	bool replication;
 	/* ---- auth.c ---- */
@@ -30,10 +30,10 @@ struct client_login {
 	struct scram_server scram;
 	bool scram_begun, scram_first_done;
 	struct scram_secret mock;
-	struct auth_job *job;        /* auth_query under way */
+	struct auth_job *job; /* auth_query under way */
 	struct scram_keys keys;
 	bool has_keys;
-	char *password;              /* sent in clear; heap */
+	char *password; /* sent in clear; heap */
 };
 
 /* The start-up packet is there. */

@@ -15,7 +15,7 @@ struct lookup {
 	struct cluster *cluster;
 	int distribution;
 	char *key;
-	char *shard;             /* answer; NULL: no row */
+	char *shard; /* answer; NULL: no row */
 	struct err err;
 	enum rc rc;
 };
@@ -24,10 +24,12 @@ static void
 run(struct job *job)
 {
 	struct lookup *l = LIST_ENTRY(job, struct lookup, job);
-	const struct distribution *d = &l->cluster->conf->map->distributions[l->distribution];
+	const struct distribution *d =
+	    &l->cluster->conf->map->distributions[l->distribution];
 	const char *args[1] = {l->key};
 	PGresult *result;
-	int shard = l->cluster->conf->default_shard < 0 ? 0 : l->cluster->conf->default_shard;
+	int shard =
+	    l->cluster->conf->default_shard < 0 ? 0 : l->cluster->conf->default_shard;
 	PGconn *conn = service_connect(l->cluster, shard, NULL, &l->err);
 
 	l->rc = RC_ERR;
@@ -53,8 +55,9 @@ done(struct job *job)
 	struct session *s = l->session;
 
 	if (l->rc == RC_OK)
-		l->rc = shard_map_learn(map, &map->distributions[l->distribution], slice_of(l->key), l->shard,
-		    s == NULL ? 0 : loop_now_us(s->w->loop), &l->err);
+		l->rc = shard_map_learn(map, &map->distributions[l->distribution],
+		    slice_of(l->key), l->shard, s == NULL ? 0 : loop_now_us(s->w->loop),
+		    &l->err);
 	if (s != NULL) {
 		s->x->lookup = NULL;
 		if (l->rc != RC_OK) {

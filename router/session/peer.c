@@ -25,10 +25,12 @@ static int
 connect_unix(const struct peer_job *p)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/.s.PGSQL.%u", p->host, p->port);
+	int n = snprintf(
+	    addr.sun_path, sizeof addr.sun_path, "%s/.s.PGSQL.%u", p->host, p->port);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (n > 0 && (size_t)n < sizeof addr.sun_path && fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
+	if (n > 0 && (size_t)n < sizeof addr.sun_path && fd >= 0 &&
+	    connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0)
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -50,7 +52,8 @@ connect_tcp(const struct peer_job *p)
 		fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
 		if (fd < 0)
 			continue;
-		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); /* counts for connect() too */
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
+		    sizeof limit); /* counts for connect() too */
 		if (connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
 			close(fd);
 			fd = -1;
@@ -69,10 +72,12 @@ run(struct job *job)
 	struct pollfd poller = {fd, POLLIN, 0};
 
 	if (fd < 0) {
-		log_line(LOG_WARNING, "cannot reach a peer with a cancel request", "host", p->host, "port", LOG_NUM(p->port), NULL);
+		log_line(LOG_WARNING, "cannot reach a peer with a cancel request", "host",
+		    p->host, "port", LOG_NUM(p->port), NULL);
 		return;
 	}
-	if (send(fd, p->packet.data, p->packet.len, MSG_NOSIGNAL) == (ssize_t)p->packet.len)
+	if (send(fd, p->packet.data, p->packet.len, MSG_NOSIGNAL) ==
+	    (ssize_t)p->packet.len)
 		(void)poll(&poller, 1, PEER_TIMEOUT_MS);
 	close(fd);
 }

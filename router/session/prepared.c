@@ -57,11 +57,11 @@ hash_key(const struct prepared_key *k)
 static bool
 matches(const struct prepared *p, const struct prepared_key *k, uint64_t hash)
 {
-	return p->hash == hash && p->parse_set == k->parse_set && p->ddl == k->ddl && p->by_sql == k->by_sql &&
-	       p->n_oids == k->n_oids && slice_eq(p->text, k->text) &&
-	       slice_eq(p->sql_types, k->sql_types) &&
-	       (k->n_oids == 0 ||
-	           memcmp(p->oids, k->oids, sizeof p->oids[0] * (size_t)k->n_oids) == 0);
+	return p->hash == hash && p->parse_set == k->parse_set && p->ddl == k->ddl &&
+	    p->by_sql == k->by_sql && p->n_oids == k->n_oids &&
+	    slice_eq(p->text, k->text) && slice_eq(p->sql_types, k->sql_types) &&
+	    (k->n_oids == 0 ||
+		memcmp(p->oids, k->oids, sizeof p->oids[0] * (size_t)k->n_oids) == 0);
 }
 
 /* The cache's list lasts only until its next look-up. */
@@ -82,7 +82,8 @@ static struct prepared *
 create(struct preparedset *set, const struct prepared_key *k, uint64_t hash)
 {
 	size_t oids = sizeof(uint32_t) * (size_t)k->n_oids;
-	struct prepared *p = malloc(sizeof *p + oids + k->text.len + k->sql_types.len + 2);
+	struct prepared *p =
+	    malloc(sizeof *p + oids + k->text.len + k->sql_types.len + 2);
 	char *at;
 
 	if (p == NULL)
@@ -224,7 +225,8 @@ take_out(struct names **slot, int at)
 
 	free(names->v[at].name);
 	names->n--;
-	memmove(&names->v[at], &names->v[at + 1], sizeof names->v[0] * (size_t)(names->n - at));
+	memmove(&names->v[at], &names->v[at + 1],
+	    sizeof names->v[0] * (size_t)(names->n - at));
 	if (names->n == 0) {
 		free(names->v);
 		free(names);
@@ -248,7 +250,8 @@ insert(struct names **slot, int at, struct slice name, struct prepared *p)
 		if (names->v == NULL)
 			abort();
 	}
-	memmove(&names->v[at + 1], &names->v[at], sizeof names->v[0] * (size_t)(names->n - at));
+	memmove(&names->v[at + 1], &names->v[at],
+	    sizeof names->v[0] * (size_t)(names->n - at));
 	names->v[at].name = strndup(name.ptr, name.len);
 	names->v[at].len = (uint32_t)name.len;
 	names->v[at].prepared = p;

@@ -21,15 +21,17 @@ struct prepared {
 	int n_oids;
 	uint64_t hash;
 	struct preparedset *home;
-	struct prepared *next;      /* in the registry's chain */
+	struct prepared *next; /* in the registry's chain */
 	struct shape *shape;
 	struct varset *parse_set;
-	struct slice text;          /* followed by a zero */
-	struct slice sql_types;     /* PREPARE x (types) AS: as written with its parentheses; else empty */
-	bool by_sql;                /* made by SQL's PREPARE */
+	struct slice text; /* followed by a zero */
+	struct slice
+	    sql_types; /* PREPARE x (types) AS: as written with its parentheses; else empty */
+	bool by_sql; /* made by SQL's PREPARE */
 	uint64_t ddl;
-	struct sql_consts consts;   /* of its text */
-	struct prepared *below;     /* PREPARE, EXECUTE: the statement that it makes or runs; a reference */
+	struct sql_consts consts; /* of its text */
+	struct prepared *
+	    below; /* PREPARE, EXECUTE: the statement that it makes or runs; a reference */
 	uint32_t oids[];
 };
 
@@ -43,7 +45,7 @@ struct prepared_key {
 	struct slice sql_types;
 	bool by_sql;
 	struct varset *parse_set;
-	uint64_t ddl;               /* DDL that went through until now */
+	uint64_t ddl; /* DDL that went through until now */
 	struct sql_env env;
 };
 

@@ -36,7 +36,8 @@ wake_workers(void *arg)
 	for (int i = 0; i < p->n_workers; i++) {
 		struct worker *w = &p->workers[i];
 
-		if (atomic_load(&w->n_parked) > 0 && !atomic_exchange(&w->changed_posted, true))
+		if (atomic_load(&w->n_parked) > 0 &&
+		    !atomic_exchange(&w->changed_posted, true))
 			loop_post(w->loop, &w->changed);
 	}
 }
@@ -67,7 +68,8 @@ static void
 retire_missing(struct snapshot *before, struct snapshot *after)
 {
 	int n, m;
-	struct backend **old = snapshot_backends(before, &n), **new = snapshot_backends(after, &m);
+	struct backend **old = snapshot_backends(before, &n),
+		       **new = snapshot_backends(after, &m);
 
 	for (int i = 0; i < n; i++) {
 		bool kept = false;
@@ -99,8 +101,8 @@ make_tls(const struct settings *set, SSL_CTX **out, struct err *e)
 	*out = NULL;
 	if (set->listen_tls_mode == TLS_MODE_OFF)
 		return RC_OK;
-	return tls_server_create(set->listen_tls_cert, set->listen_tls_key, set->listen_tls_ca,
-	    set->listen_tls_mode >= TLS_MODE_VERIFY_CA, out, e);
+	return tls_server_create(set->listen_tls_cert, set->listen_tls_key,
+	    set->listen_tls_ca, set->listen_tls_mode >= TLS_MODE_VERIFY_CA, out, e);
 }
 
 static enum rc
@@ -108,15 +110,17 @@ set_log(const struct settings *set, struct err *e)
 {
 	log_setup(set->log_format, set->log_level, (unsigned)set->log_rate);
 	if (!log_open(set->log_file[0] == '\0' ? NULL : set->log_file))
-		return err_set(e, "58030", BLAST_SESSION, "cannot open log.file \"%s\"", set->log_file);
+		return err_set(e, "58030", BLAST_SESSION, "cannot open log.file \"%s\"",
+		    set->log_file);
 	return RC_OK;
 }
 
 static void
 set_tcp(struct proc *p, const struct settings *set)
 {
-	struct dialer_tcp tcp = {(int)(set->tcp_keepidle_us / 1000000), (int)(set->tcp_keepintvl_us / 1000000),
-	    set->tcp_keepcnt, (int)(set->tcp_user_timeout_us / 1000)};
+	struct dialer_tcp tcp = {(int)(set->tcp_keepidle_us / 1000000),
+	    (int)(set->tcp_keepintvl_us / 1000000), set->tcp_keepcnt,
+	    (int)(set->tcp_user_timeout_us / 1000)};
 
 	dialer_set_tcp(p->dialer, &tcp);
 }
@@ -135,7 +139,8 @@ proc_publish(struct proc *p, struct config *config)
 
 		if (m == NULL)
 			abort();
-		*m = (struct publish_mail){{NULL, take_snapshot}, &p->workers[i], snapshot_ref(after)};
+		*m = (struct publish_mail){
+		    {NULL, take_snapshot}, &p->workers[i], snapshot_ref(after)};
 		loop_post(p->workers[i].loop, &m->mail);
 	}
 	watch(p, after);
@@ -150,7 +155,8 @@ static void
 say_restart(const char *name, void *arg)
 {
 	(void)arg;
-	log_line(LOG_WARNING, "setting changed, takes effect after a restart", "setting", name, NULL);
+	log_line(LOG_WARNING, "setting changed, takes effect after a restart", "setting",
+	    name, NULL);
 }
 
 enum rc
@@ -165,7 +171,8 @@ proc_reload(struct proc *p, struct err *e)
 	config_report_init(&report);
 	rc = config_load(c->file, &config, &report, e);
 	for (int i = 0; i < report.n; i++)
-		log_line(report.items[i].warning ? LOG_WARNING : LOG_ERROR, "configuration", "file", report.items[i].file, "line",
+		log_line(report.items[i].warning ? LOG_WARNING : LOG_ERROR,
+		    "configuration", "file", report.items[i].file, "line",
 		    LOG_NUM(report.items[i].line), "mistake", report.items[i].text, NULL);
 	config_report_fini(&report);
 	if (rc == RC_OK && make_tls(&config->settings, &tls, e) != RC_OK) {
@@ -173,13 +180,15 @@ proc_reload(struct proc *p, struct err *e)
 		rc = RC_ERR;
 	}
 	if (rc != RC_OK) {
-		log_line(LOG_ERROR, "reload refused, nothing has changed", "error", e->msg, NULL);
+		log_line(LOG_ERROR, "reload refused, nothing has changed", "error",
+		    e->msg, NULL);
 		return RC_ERR;
 	}
 	(void)set_log(&config->settings, e);
 	config_restart_needed(atomic_load(&p->snap)->config, config, say_restart, NULL);
 	SSL_CTX_free(c->previous_tls);
-	c->previous_tls = atomic_exchange(&p->tls, tls); /* a handshake may be about to use it */
+	c->previous_tls =
+	    atomic_exchange(&p->tls, tls); /* a handshake may be about to use it */
 	proc_publish(p, config);
 	log_line(LOG_NOTICE, "configuration reloaded", "file", c->file, NULL);
 	return RC_OK;
@@ -202,10 +211,12 @@ drain(struct mail *m)
 	LIST_FOREACH_SAFE(it, &w->sessions) {
 		struct session *s = LIST_ENTRY(it, struct session, node);
 		bool quiet = s->state == SESSION_IDLE || s->login != NULL ||
-		             (s->state == SESSION_ACTIVE && s->tx == 'I' && s->x->blocked == BLOCK_NOT && s->x->chunk == NULL);
+		    (s->state == SESSION_ACTIVE && s->tx == 'I' &&
+			s->x->blocked == BLOCK_NOT && s->x->chunk == NULL);
 
 		if (s->state != SESSION_CLOSING && (quiet || w->proc->stop_now))
-			session_kill(s, "57P01", "terminating connection due to administrator command");
+			session_kill(s, "57P01",
+			    "terminating connection due to administrator command");
 	}
 }
 
@@ -256,7 +267,11 @@ proc_shutdown(struct proc *p, enum stop_mode mode)
 
 	if (c->stopping && mode != STOP_NOW)
 		return;
-	log_line(LOG_NOTICE, "shutting down", "mode", mode == STOP_NOW ? "now" : mode == STOP_DRAIN ? "drain" : "wait for clients", NULL);
+	log_line(LOG_NOTICE, "shutting down", "mode",
+	    mode == STOP_NOW         ? "now"
+		: mode == STOP_DRAIN ? "drain"
+				     : "wait for clients",
+	    NULL);
 	if (!c->stopping) {
 		listeners_destroy(c->listeners);
 		c->listeners = NULL;
@@ -267,7 +282,10 @@ proc_shutdown(struct proc *p, enum stop_mode mode)
 		p->stop_now = mode == STOP_NOW;
 		drain_workers(p);
 		timer_start(c->loop, &c->deadline,
-		    mode == STOP_NOW ? 1000 : atomic_load(&p->snap)->config->settings.shutdown_timeout_us / 1000);
+		    mode == STOP_NOW
+			? 1000
+			: atomic_load(&p->snap)->config->settings.shutdown_timeout_us /
+			    1000);
 	}
 	timer_start(c->loop, &c->poll, 1);
 }
@@ -370,10 +388,11 @@ carry_out(struct mail *m)
 }
 
 enum rc
-proc_control(struct proc *p, enum control_verb verb, struct slice key, struct slice value, int mode, struct err *e)
+proc_control(struct proc *p, enum control_verb verb, struct slice key, struct slice value,
+    int mode, struct err *e)
 {
-	struct order o = {{NULL, carry_out}, p, verb, key, value, mode, RC_OK, e, PTHREAD_MUTEX_INITIALIZER,
-	    PTHREAD_COND_INITIALIZER, false};
+	struct order o = {{NULL, carry_out}, p, verb, key, value, mode, RC_OK, e,
+	    PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
 
 	loop_post(((struct control *)p->control)->loop, &o.mail);
 	pthread_mutex_lock(&o.lock);
@@ -392,7 +411,8 @@ client_accepted(void *arg, int fd, bool unix_socket)
 	struct worker *best = &p->workers[0];
 
 	for (int i = 1; i < p->n_workers; i++)
-		if (atomic_load(&p->workers[i].n_sessions) < atomic_load(&best->n_sessions))
+		if (atomic_load(&p->workers[i].n_sessions) <
+		    atomic_load(&best->n_sessions))
 			best = &p->workers[i];
 	worker_give_client(best, fd, unix_socket);
 }
@@ -411,7 +431,8 @@ raise_descriptor_limit(void)
 }
 
 static enum rc
-make_worker(struct proc *p, int i, enum loop_kind kind, const struct settings *set, struct err *e)
+make_worker(
+    struct proc *p, int i, enum loop_kind kind, const struct settings *set, struct err *e)
 {
 	struct worker *w = &p->workers[i];
 
@@ -438,7 +459,8 @@ make_workers(struct proc *p, const struct settings *set, struct err *e)
 	if (p->n_workers > WORKERS_MAX)
 		p->n_workers = WORKERS_MAX;
 	backend_set_workers(p->n_workers);
-	p->workers = aligned_alloc(64, (sizeof *p->workers * (size_t)p->n_workers + 63) / 64 * 64);
+	p->workers =
+	    aligned_alloc(64, (sizeof *p->workers * (size_t)p->n_workers + 63) / 64 * 64);
 	if (p->workers == NULL)
 		abort();
 	memset(p->workers, 0, sizeof *p->workers * (size_t)p->n_workers);
@@ -448,8 +470,10 @@ make_workers(struct proc *p, const struct settings *set, struct err *e)
 		p->pools[i] = p->workers[i].pools;
 	}
 	pools_set_peers(p->pools, p->n_workers);
-	log_line(LOG_NOTICE, "workers made", "workers", LOG_NUM(p->n_workers), "event_loop",
-	    loop_kind(p->workers[0].loop) == LOOP_URING ? "io_uring" : "epoll", "reason", loop_kind_reason(p->workers[0].loop), NULL);
+	log_line(LOG_NOTICE, "workers made", "workers", LOG_NUM(p->n_workers),
+	    "event_loop",
+	    loop_kind(p->workers[0].loop) == LOOP_URING ? "io_uring" : "epoll", "reason",
+	    loop_kind_reason(p->workers[0].loop), NULL);
 	return RC_OK;
 }
 
@@ -462,7 +486,8 @@ write_pid(const char *file, struct err *e)
 		return RC_OK;
 	f = fopen(file, "w");
 	if (f == NULL)
-		return err_set(e, "58030", BLAST_SESSION, "cannot write pid_file \"%s\"", file);
+		return err_set(
+		    e, "58030", BLAST_SESSION, "cannot write pid_file \"%s\"", file);
 	fprintf(f, "%d\n", (int)getpid());
 	fclose(f);
 	return RC_OK;
@@ -479,8 +504,9 @@ settle(struct proc *p)
 
 		for (int i = 0; i < snap->n && ready; i++)
 			ready = atomic_load(&snap->clusters[i]->schema_gen) > 0 ||
-			        (snap->clusters[i]->n_shards == 1 && snap->clusters[i]->shards[0].n == 1) ||
-			        snap->clusters[i]->schema_error[0] != '\0';
+			    (snap->clusters[i]->n_shards == 1 &&
+				snap->clusters[i]->shards[0].n == 1) ||
+			    snap->clusters[i]->schema_error[0] != '\0';
 		if (ready)
 			return;
 		usleep(10000);
@@ -505,8 +531,10 @@ proc_start(struct proc *p, struct config *config, const char *file, struct err *
 	atomic_init(&p->next_session, 1);
 	if (RAND_bytes(p->secret, sizeof p->secret) != 1)
 		return err_set(e, "58000", BLAST_SESSION, "no random numbers");
-	if (set_log(set, e) != RC_OK || make_tls(set, &tls, e) != RC_OK || loop_create(&c->loop, LOOP_EPOLL, e) != RC_OK ||
-	    dialer_create(&p->dialer, set->dialers, e) != RC_OK || health_create(&p->health, wake_workers, p, e) != RC_OK)
+	if (set_log(set, e) != RC_OK || make_tls(set, &tls, e) != RC_OK ||
+	    loop_create(&c->loop, LOOP_EPOLL, e) != RC_OK ||
+	    dialer_create(&p->dialer, set->dialers, e) != RC_OK ||
+	    health_create(&p->health, wake_workers, p, e) != RC_OK)
 		return RC_ERR;
 	atomic_store(&p->tls, tls);
 	timer_init(&c->deadline, deadline);
@@ -524,7 +552,8 @@ proc_start(struct proc *p, struct config *config, const char *file, struct err *
 		worker_start(&p->workers[i]);
 	settle(p);
 	if (pthread_create(&c->signals, NULL, wait_for_signals, c) != 0)
-		return err_set(e, "53000", BLAST_SESSION, "cannot start the signal thread");
+		return err_set(
+		    e, "53000", BLAST_SESSION, "cannot start the signal thread");
 	if (write_pid(set->pid_file, e) != RC_OK)
 		return RC_ERR;
 	return listeners_create(&c->listeners, c->loop, set, client_accepted, p, e);

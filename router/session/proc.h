@@ -8,7 +8,8 @@
 enum stop_mode { STOP_DRAIN, STOP_NOW, STOP_WAIT_CLIENTS };
 
 /* Everything made and running, listeners open; config's reference is taken over. */
-enum rc proc_start(struct proc *, struct config *, const char *file, struct err *) WARN_UNUSED;
+enum rc proc_start(
+    struct proc *, struct config *, const char *file, struct err *) WARN_UNUSED;
 /* The control thread's loop; returns when the process shall end. */
 void proc_run(struct proc *);
 void proc_stop(struct proc *);
@@ -18,7 +19,8 @@ enum rc proc_reload(struct proc *, struct err *) WARN_UNUSED;
 void proc_publish(struct proc *, struct config *);
 /* Carries a command of the admin console out in the control thread, and waits for it. Any thread but that. */
 enum control_verb { CONTROL_RELOAD, CONTROL_SHUTDOWN, CONTROL_SET };
-enum rc proc_control(struct proc *, enum control_verb, struct slice key, struct slice value, int mode, struct err *) WARN_UNUSED;
+enum rc proc_control(struct proc *, enum control_verb, struct slice key,
+    struct slice value, int mode, struct err *) WARN_UNUSED;
 void proc_let_go(struct proc *, struct snapshot *);
 void proc_shutdown(struct proc *, enum stop_mode);
 

@@ -6,7 +6,8 @@
 
 #include "base/log.h"
 
-#define SERVER_MESSAGE_MAX (16u << 20) /* of those that must be whole: all but rows and COPY data */
+#define SERVER_MESSAGE_MAX \
+	(16u << 20) /* of those that must be whole: all but rows and COPY data */
 
 struct relay {
 	struct session *s;
@@ -77,9 +78,11 @@ violation(struct relay *r, const struct read_msg *m, const char *what)
 	struct err e;
 
 	flush_run(r);
-	log_line(LOG_ERROR, "server broke the protocol", "database", session_database(s), "what", what,
-	    "type", (char[2]){m->type, '\0'}, "backend", s->x->backend == NULL ? NULL : s->x->backend->label, NULL);
-	(void)err_set(&e, "08P01", BLAST_SESSION, "the server broke the protocol: %s", what);
+	log_line(LOG_ERROR, "server broke the protocol", "database", session_database(s),
+	    "what", what, "type", (char[2]){m->type, '\0'}, "backend",
+	    s->x->backend == NULL ? NULL : s->x->backend->label, NULL);
+	(void)err_set(
+	    &e, "08P01", BLAST_SESSION, "the server broke the protocol: %s", what);
 	r->gone = true;
 	session_drop_server(s, false);
 	session_fatal(s, &e);
@@ -122,7 +125,7 @@ conflict_with_recovery(const struct read_msg *m)
 	struct slice text = msg_error_field(m->body, 'M');
 
 	return slice_eq_str(state, "40001") && text.len > 10 &&
-	       memmem(text.ptr, text.len, "conflict with recovery", 22) != NULL;
+	    memmem(text.ptr, text.len, "conflict with recovery", 22) != NULL;
 }
 
 /* Clients rely on a SQLSTATE; a server that leaves it out is broken, but its word still counts. */
@@ -133,7 +136,8 @@ nameless_error(struct relay *r, const struct read_msg *m)
 	struct msgbuf *out = &r->s->x->out;
 	struct err e;
 
-	(void)err_set(&e, "08P01", BLAST_STMT, "the server sent an error without a SQLSTATE: %.*s",
+	(void)err_set(&e, "08P01", BLAST_STMT,
+	    "the server sent an error without a SQLSTATE: %.*s",
 	    text.len > 300 ? 300 : (int)text.len, text.ptr == NULL ? "" : text.ptr);
 	flush_run(r);
 	msgbuf_clear(out);
@@ -147,15 +151,20 @@ static void
 forward_error(struct relay *r, const struct read_msg *m)
 {
 	struct session *s = r->s;
-	const char *at = m->body.len < 6 ? NULL : memmem(m->body.ptr, m->body.len, "\"weir_", 6), *end;
+	const char *at = m->body.len < 6 ? NULL
+					 : memmem(m->body.ptr, m->body.len, "\"weir_", 6),
+		   *end;
 	struct msgbuf *out = &s->x->out;
 	const char *name;
 
-	if (msg_error_field(m->body, 'C').len != 5 || msg_error_field(m->body, 'M').len == 0) {
+	if (msg_error_field(m->body, 'C').len != 5 ||
+	    msg_error_field(m->body, 'M').len == 0) {
 		nameless_error(r, m);
 		return;
 	}
-	end = at == NULL ? NULL : memchr(at + 1, '"', (size_t)(m->body.ptr + m->body.len - at - 1));
+	end = at == NULL
+	    ? NULL
+	    : memchr(at + 1, '"', (size_t)(m->body.ptr + m->body.len - at - 1));
 	name = end == NULL ? NULL : names_find_id(s->names, strtoull(at + 6, NULL, 10));
 	if (name == NULL) {
 		forward(r, m);
@@ -179,7 +188,8 @@ on_error(struct relay *r, const struct read_msg *m)
 	struct reply *head = link_head(r->link);
 
 	r->link->copy_in = false;
-	if (head == NULL) { /* FATAL out of nowhere: the connection ends; `lost` reports it */
+	if (head ==
+	    NULL) { /* FATAL out of nowhere: the connection ends; `lost` reports it */
 		session_keep_last_words(s, m);
 		return;
 	}
@@ -227,12 +237,14 @@ on_ready(struct relay *r, const struct read_msg *m)
 	struct reply head;
 	char status = m->body.len == 1 ? m->body.ptr[0] : '?';
 
-	if (link_head(r->link) == NULL || m->body.len != 1 || (status != 'I' && status != 'T' && status != 'E')) {
+	if (link_head(r->link) == NULL || m->body.len != 1 ||
+	    (status != 'I' && status != 'T' && status != 'E')) {
 		violation(r, m, "ReadyForQuery that nothing asked for");
 		return;
 	}
 	head = *link_head(r->link);
-	if (head.type != REPLY_SYNC && head.type != REPLY_QUERY && head.type != REPLY_FUNCTION) {
+	if (head.type != REPLY_SYNC && head.type != REPLY_QUERY &&
+	    head.type != REPLY_FUNCTION) {
 		violation(r, m, "ReadyForQuery before an answer");
 		return;
 	}
@@ -285,8 +297,9 @@ complete(struct relay *r, const struct read_msg *m)
 {
 	struct session *s = r->s;
 	struct reply *head = link_head(r->link);
-	struct slice tag = m->type == 'C' && m->body.len > 0 ? (struct slice){m->body.ptr, m->body.len - 1}
-	                                                    : (struct slice){"", 0};
+	struct slice tag = m->type == 'C' && m->body.len > 0
+	    ? (struct slice){m->body.ptr, m->body.len - 1}
+	    : (struct slice){"", 0};
 
 	if (head == NULL || (head->type != REPLY_EXECUTE && head->type != REPLY_QUERY)) {
 		violation(r, m, "completion of nothing");
@@ -299,18 +312,22 @@ complete(struct relay *r, const struct read_msg *m)
 		struct shape *shape = s->x->shape;
 		uint32_t i = head->done++;
 
-		if (!head->swallow && shape != NULL && shape->stmts != NULL && i < (uint32_t)shape->stmts->n)
+		if (!head->swallow && shape != NULL && shape->stmts != NULL &&
+		    i < (uint32_t)shape->stmts->n)
 			effects_apply(s, &shape->stmts->v[i], s->x->sql_prepared, tag);
 		return;
 	}
-	if (m->type == 'C' && head->prepared != NULL && head->prepared->shape->stmts != NULL &&
+	if (m->type == 'C' && head->prepared != NULL &&
+	    head->prepared->shape->stmts != NULL &&
 	    head->prepared->shape->stmts->n == 1 && !head->swallow)
-		effects_apply(s, &head->prepared->shape->stmts->v[0], head->prepared, tag);
+		effects_apply(
+		    s, &head->prepared->shape->stmts->v[0], head->prepared, tag);
 	pop(r);
 }
 
 static void
-simple_answer(struct relay *r, const struct read_msg *m, bool ends, enum reply_type a, enum reply_type b)
+simple_answer(struct relay *r, const struct read_msg *m, bool ends, enum reply_type a,
+    enum reply_type b)
 {
 	struct reply *head = link_head(r->link);
 
@@ -374,7 +391,8 @@ parameter_status(struct relay *r, const struct read_msg *m)
 	}
 	if (slice_eq_str(name, "in_hot_standby"))
 		return;
-	varset_assign(&r->link->params, varset_with(r->link->params, name.ptr, value.ptr));
+	varset_assign(
+	    &r->link->params, varset_with(r->link->params, name.ptr, value.ptr));
 	if (s->x->blocked == BLOCK_REPLAY)
 		return; /* told at the end of the replay, if it differs */
 	forward(r, m);
@@ -399,7 +417,8 @@ data_expected(struct link *l, char type)
 
 	if (head == NULL)
 		return false;
-	return head->type == REPLY_EXECUTE || (head->type == REPLY_QUERY && (type == 'd' || l->described));
+	return head->type == REPLY_EXECUTE ||
+	    (head->type == REPLY_QUERY && (type == 'd' || l->described));
 }
 
 static void
@@ -434,10 +453,12 @@ one_message(struct relay *r, const struct read_msg *m)
 		simple_answer(r, m, true, REPLY_CLOSE, REPLY_CLOSE);
 		break;
 	case 't':
-		simple_answer(r, m, false, REPLY_DESCRIBE_STATEMENT, REPLY_DESCRIBE_STATEMENT);
+		simple_answer(
+		    r, m, false, REPLY_DESCRIBE_STATEMENT, REPLY_DESCRIBE_STATEMENT);
 		break;
 	case 'n':
-		simple_answer(r, m, true, REPLY_DESCRIBE_STATEMENT, REPLY_DESCRIBE_PORTAL);
+		simple_answer(
+		    r, m, true, REPLY_DESCRIBE_STATEMENT, REPLY_DESCRIBE_PORTAL);
 		break;
 	case 'T':
 		row_description(r, m);
@@ -475,7 +496,8 @@ relay_chunk(struct relay *r, struct reader *reader)
 			one_message(r, &m);
 			break;
 		case READ_PIECE:
-			if (link_quiet(r->link)) { /* its beginning was judged with its header */
+			if (link_quiet(
+				r->link)) { /* its beginning was judged with its header */
 				violation(r, &m, "data that nothing asked for");
 				return;
 			}
@@ -513,7 +535,8 @@ session_server_bytes(struct server *server, struct buf *b, uint32_t off, uint32_
 	if (stream_queued(&s->stream) > OUTPUT_HIGH)
 		stream_read_stop(&server->stream);
 	if (s->x->blocked == BLOCK_REPLIES && s->x->discard && link_quiet(r.link)) {
-		s->x->unsynced = true; /* a Query amid extended messages was skipped: the client's Sync is what counts */
+		s->x->unsynced =
+		    true; /* a Query amid extended messages was skipped: the client's Sync is what counts */
 		session_unblock(s);
 	}
 }

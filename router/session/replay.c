@@ -23,12 +23,14 @@ add(struct msgbuf *sql, const char *a, const char *b)
 
 /* What is applied and no longer wanted; roles first, since what follows may need the login's rights. */
 static void
-add_resets(struct msgbuf *sql, const struct varset *has, const struct varset *wants, bool roles)
+add_resets(
+    struct msgbuf *sql, const struct varset *has, const struct varset *wants, bool roles)
 {
 	for (int i = 0; has != NULL && i < has->n; i++) {
 		const char *name = has->v[i].name;
 
-		if (goes_last(name) != roles || (!roles && varset_get(wants, name) != NULL))
+		if (goes_last(name) != roles ||
+		    (!roles && varset_get(wants, name) != NULL))
 			continue;
 		if (strcmp(name, "session_authorization") == 0)
 			add(sql, "RESET SESSION AUTHORIZATION", "");
@@ -38,7 +40,8 @@ add_resets(struct msgbuf *sql, const struct varset *has, const struct varset *wa
 }
 
 static void
-add_sets(struct msgbuf *sql, const struct varset *has, const struct varset *wants, const char *only)
+add_sets(struct msgbuf *sql, const struct varset *has, const struct varset *wants,
+    const char *only)
 {
 	for (int i = 0; wants != NULL && i < wants->n; i++) {
 		const char *name = wants->v[i].name, *old = varset_get(has, name);
@@ -87,7 +90,8 @@ replay_settings(struct session *s, struct msgbuf *sql)
 static bool
 plain_begin(const char *begin)
 {
-	return strcasecmp(begin, "begin") == 0 || strcasecmp(begin, "start transaction") == 0;
+	return strcasecmp(begin, "begin") == 0 ||
+	    strcasecmp(begin, "start transaction") == 0;
 }
 
 static void
@@ -170,13 +174,16 @@ session_replay_done(struct session *s, const char *error_body, size_t len)
 	(void)err_set(&e, "XX000", BLAST_STMT, "%.*s",
 	    (int)msg_error_field((struct slice){error_body, len}, 'M').len,
 	    msg_error_field((struct slice){error_body, len}, 'M').ptr);
-	memcpy(e.sqlstate, msg_error_field((struct slice){error_body, len}, 'C').len == 5
-	                       ? msg_error_field((struct slice){error_body, len}, 'C').ptr
-	                       : "XX000", 5);
+	memcpy(e.sqlstate,
+	    msg_error_field((struct slice){error_body, len}, 'C').len == 5
+		? msg_error_field((struct slice){error_body, len}, 'C').ptr
+		: "XX000",
+	    5);
 	if (x->ddl_shard != SHARD_NONE)
 		ddl_failed(s, &e);
 	else
-		err_hint(&e, "A setting of this session, or its BEGIN, could not be applied to the server: RESET it.");
+		err_hint(&e,
+		    "A setting of this session, or its BEGIN, could not be applied to the server: RESET it.");
 	session_error(s, &e);
 	if (s->state == SESSION_ACTIVE && s->x != NULL)
 		session_run(s);

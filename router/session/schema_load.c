@@ -46,20 +46,22 @@ namespace_row(struct schema_builder *b, const PGresult *r, int i)
 static void
 table_row(struct schema_builder *b, const PGresult *r, int i)
 {
-	schema_builder_table(b, text(r, i, 0), text(r, i, 1), text(r, i, 2)[0], truth(r, i, 3));
+	schema_builder_table(
+	    b, text(r, i, 0), text(r, i, 1), text(r, i, 2)[0], truth(r, i, 3));
 }
 
 static void
 parent_row(struct schema_builder *b, const PGresult *r, int i)
 {
-	schema_builder_parent(b, text(r, i, 0), text(r, i, 1), text(r, i, 2), text(r, i, 3));
+	schema_builder_parent(
+	    b, text(r, i, 0), text(r, i, 1), text(r, i, 2), text(r, i, 3));
 }
 
 static void
 column_row(struct schema_builder *b, const PGresult *r, int i)
 {
-	schema_builder_column(b, text(r, i, 0), text(r, i, 1), text(r, i, 2), text(r, i, 3), atoi(text(r, i, 4)),
-	    truth(r, i, 5), truth(r, i, 6));
+	schema_builder_column(b, text(r, i, 0), text(r, i, 1), text(r, i, 2),
+	    text(r, i, 3), atoi(text(r, i, 4)), truth(r, i, 5), truth(r, i, 6));
 }
 
 static void
@@ -71,8 +73,8 @@ view_row(struct schema_builder *b, const PGresult *r, int i)
 static void
 func_row(struct schema_builder *b, const PGresult *r, int i)
 {
-	schema_builder_func(b, text(r, i, 0), text(r, i, 1), atoi(text(r, i, 2)), atoi(text(r, i, 3)), truth(r, i, 4),
-	    text(r, i, 5)[0]);
+	schema_builder_func(b, text(r, i, 0), text(r, i, 1), atoi(text(r, i, 2)),
+	    atoi(text(r, i, 3)), truth(r, i, 4), text(r, i, 5)[0]);
 }
 
 static void
@@ -110,10 +112,14 @@ schema_load(PGconn *conn, struct err *e)
 	struct schema_builder *b = schema_builder_create();
 
 	if (command(conn, SCHEMA_SQL_BEGIN) && command(conn, SCHEMA_SQL_PATH) &&
-	    read_rows(conn, SCHEMA_SQL_NAMESPACES, b, namespace_row) && read_rows(conn, SCHEMA_SQL_TABLES, b, table_row) &&
-	    read_rows(conn, SCHEMA_SQL_PARENTS, b, parent_row) && read_rows(conn, SCHEMA_SQL_COLUMNS, b, column_row) &&
-	    read_rows(conn, SCHEMA_SQL_VIEWS, b, view_row) && read_rows(conn, SCHEMA_SQL_FUNCS, b, func_row) &&
-	    read_rows(conn, SCHEMA_SQL_OPERATORS, b, operator_row) && command(conn, SCHEMA_SQL_END))
+	    read_rows(conn, SCHEMA_SQL_NAMESPACES, b, namespace_row) &&
+	    read_rows(conn, SCHEMA_SQL_TABLES, b, table_row) &&
+	    read_rows(conn, SCHEMA_SQL_PARENTS, b, parent_row) &&
+	    read_rows(conn, SCHEMA_SQL_COLUMNS, b, column_row) &&
+	    read_rows(conn, SCHEMA_SQL_VIEWS, b, view_row) &&
+	    read_rows(conn, SCHEMA_SQL_FUNCS, b, func_row) &&
+	    read_rows(conn, SCHEMA_SQL_OPERATORS, b, operator_row) &&
+	    command(conn, SCHEMA_SQL_END))
 		return schema_builder_finish(b);
 	service_error(conn, "reading the catalog", e);
 	schema_builder_abandon(b);
@@ -128,10 +134,12 @@ version_changed(struct cluster *c, PGconn *conn)
 {
 	PGresult *r = PQexec(conn, SCHEMA_SQL_VERSION);
 	bool changed = PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1 ||
-	               strncmp(c->schema_version, PQgetvalue(r, 0, 0), sizeof c->schema_version) != 0;
+	    strncmp(c->schema_version, PQgetvalue(r, 0, 0), sizeof c->schema_version) !=
+		0;
 
 	if (changed && PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1)
-		snprintf(c->schema_version, sizeof c->schema_version, "%s", PQgetvalue(r, 0, 0));
+		snprintf(c->schema_version, sizeof c->schema_version, "%s",
+		    PQgetvalue(r, 0, 0));
 	PQclear(r);
 	return changed;
 }
@@ -155,7 +163,8 @@ load_cluster(struct cluster *c)
 {
 	int shard = c->conf->default_shard < 0 ? 0 : c->conf->default_shard;
 	uint64_t wanted = atomic_load(&c->schema_wanted);
-	bool asked = wanted != atomic_load(&c->schema_done) || atomic_load(&c->schema_gen) == 0;
+	bool asked =
+	    wanted != atomic_load(&c->schema_done) || atomic_load(&c->schema_gen) == 0;
 	struct schema *schema;
 	struct err e;
 	PGconn *conn = service_connect(c, shard, NULL, &e);
@@ -170,8 +179,8 @@ load_cluster(struct cluster *c)
 	if (conn != NULL)
 		service_release(c, shard, conn);
 	if (!ok && strcmp(c->schema_error, e.msg) != 0)
-		log_line(LOG_WARNING, "cannot read the schema", "database", c->name, "shard", c->shards[shard].name, "error",
-		    e.msg, NULL);
+		log_line(LOG_WARNING, "cannot read the schema", "database", c->name,
+		    "shard", c->shards[shard].name, "error", e.msg, NULL);
 	snprintf(c->schema_error, sizeof c->schema_error, "%s", ok ? "" : e.msg);
 	if (ok)
 		atomic_store(&c->schema_done, wanted);
@@ -230,7 +239,8 @@ run(void *arg)
 			until.tv_nsec -= 1000000000L;
 		}
 		pthread_mutex_lock(&l->lock);
-		while (!l->stop && !l->woken && pthread_cond_timedwait(&l->wake, &l->lock, &until) == 0)
+		while (!l->stop && !l->woken &&
+		    pthread_cond_timedwait(&l->wake, &l->lock, &until) == 0)
 			;
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -251,7 +261,8 @@ schema_loader_start(struct proc *proc, void (*changed)(struct proc *), struct er
 	proc->schema_loader = l;
 	proc->schema_wanted = schema_loader_wake;
 	if (pthread_create(&l->thread, NULL, run, l) != 0)
-		return err_set(e, "53000", BLAST_SESSION, "cannot start the schema loader");
+		return err_set(
+		    e, "53000", BLAST_SESSION, "cannot start the schema loader");
 	return RC_OK;
 }
 

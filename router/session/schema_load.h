@@ -8,7 +8,8 @@
 
 #include "router/session/worker.h"
 
-enum rc schema_loader_start(struct proc *, void (*changed)(struct proc *), struct err *) WARN_UNUSED;
+enum rc schema_loader_start(
+    struct proc *, void (*changed)(struct proc *), struct err *) WARN_UNUSED;
 void schema_loader_stop(struct proc *);
 /* Look soon at what is wanted. Any thread. */
 void schema_loader_wake(struct proc *, struct cluster *);

@@ -28,7 +28,8 @@ take_idle(struct backend *b, const char *user)
 	for (struct idle **at = &idle_list; *at != NULL; at = &(*at)->next) {
 		struct idle *i = *at;
 
-		if (i->backend != b || (user != NULL && strcmp(PQuser(i->conn), user) != 0))
+		if (i->backend != b ||
+		    (user != NULL && strcmp(PQuser(i->conn), user) != 0))
 			continue;
 		conn = i->conn;
 		*at = i->next;
@@ -64,10 +65,13 @@ service_connect(struct cluster *c, int shard, const char *user, struct err *e)
 {
 	struct backend *b = backend_of(c, shard);
 	const struct backend_target *t = &b->target;
-	const char *login = user != NULL ? user : t->probe_user != NULL ? t->probe_user : c->login_user;
+	const char *login = user != NULL ? user
+	    : t->probe_user != NULL      ? t->probe_user
+					 : c->login_user;
 	const char *password = user == NULL ? t->probe_password : NULL;
-	const struct secret *secret = login == NULL || c->conf->users == NULL ? NULL
-	                                  : secret_file_find(c->conf->users, slice_of(login));
+	const struct secret *secret = login == NULL || c->conf->users == NULL
+	    ? NULL
+	    : secret_file_find(c->conf->users, slice_of(login));
 	PGconn *conn = take_idle(b, login);
 
 	if (conn != NULL && PQstatus(conn) == CONNECTION_OK)
@@ -75,14 +79,17 @@ service_connect(struct cluster *c, int shard, const char *user, struct err *e)
 	PQfinish(conn);
 	if (password == NULL && secret != NULL && secret->kind == SECRET_PLAIN)
 		password = secret->password;
-	if (password == NULL && t->user != NULL && login != NULL && strcmp(login, t->user) == 0)
+	if (password == NULL && t->user != NULL && login != NULL &&
+	    strcmp(login, t->user) == 0)
 		password = t->password;
 	if (password == NULL && login != NULL && login == c->login_user)
 		password = c->login_password;
-	const char *const names[] = {"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "sslrootcert",
-	    "sslcert", "sslkey", "gssencmode", "connect_timeout", "application_name", "options", NULL};
-	const char *const values[] = {t->host, t->hostaddr, t->port, t->dbname, login, password, t->sslmode, t->sslrootcert,
-	    t->sslcert, t->sslkey, "disable", "5", "weir", user != NULL ? "-c search_path=pg_catalog" : NULL, NULL};
+	const char *const names[] = {"host", "hostaddr", "port", "dbname", "user",
+	    "password", "sslmode", "sslrootcert", "sslcert", "sslkey", "gssencmode",
+	    "connect_timeout", "application_name", "options", NULL};
+	const char *const values[] = {t->host, t->hostaddr, t->port, t->dbname, login,
+	    password, t->sslmode, t->sslrootcert, t->sslcert, t->sslkey, "disable", "5",
+	    "weir", user != NULL ? "-c search_path=pg_catalog" : NULL, NULL};
 	conn = PQconnectdbParams(names, values, 0);
 	if (PQstatus(conn) == CONNECTION_OK)
 		return conn;
@@ -96,7 +103,8 @@ service_release(struct cluster *c, int shard, PGconn *conn)
 {
 	struct idle *i;
 
-	if (PQstatus(conn) != CONNECTION_OK || PQtransactionStatus(conn) != PQTRANS_IDLE || n_idle >= IDLE_MAX ||
+	if (PQstatus(conn) != CONNECTION_OK ||
+	    PQtransactionStatus(conn) != PQTRANS_IDLE || n_idle >= IDLE_MAX ||
 	    (i = malloc(sizeof *i)) == NULL) {
 		PQfinish(conn);
 		return;

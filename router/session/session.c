@@ -8,7 +8,8 @@
 #include "base/log.h"
 #include "router/session/usercount.h"
 
-#define HALF_CLOSED_MS  200 /* until a client that sends no more is asked whether it still reads */
+#define HALF_CLOSED_MS \
+	200 /* until a client that sends no more is asked whether it still reads */
 #define LINGER_MS       5000
 #define CANCEL_GRACE_MS 2000 /* for a server to obey a cancel */
 
@@ -26,8 +27,9 @@ static const bool legal[SESSION_STATES][SESSION_STATES] = {
 const char *
 block_name(enum block b)
 {
-	static const char *const names[] = {"", "replies", "directory look-up", "no primary", "read your writes",
-	    "server", "settings", "output", "admin", "lsn", "schema"};
+	static const char *const names[] = {"", "replies", "directory look-up",
+	    "no primary", "read your writes", "server", "settings", "output", "admin",
+	    "lsn", "schema"};
 
 	return names[b];
 }
@@ -36,8 +38,9 @@ void
 session_set_state(struct session *s, enum session_state to)
 {
 	if (!legal[s->state][to]) {
-		log_line(LOG_ERROR, "illegal move of a session", "from", state_names[s->state], "to", state_names[to],
-		    "before", state_names[s->moves[0]], "session", LOG_NUM(s->id), NULL);
+		log_line(LOG_ERROR, "illegal move of a session", "from",
+		    state_names[s->state], "to", state_names[to], "before",
+		    state_names[s->moves[0]], "session", LOG_NUM(s->id), NULL);
 #ifdef WEIR_DEBUG
 		abort();
 #endif
@@ -71,10 +74,13 @@ session_log(struct session *s, int level, const char *message, const struct err 
 {
 	if (!log_enabled(level))
 		return;
-	log_line(level, message, "session", LOG_NUM(s->id), "user", session_user(s), "database", session_database(s),
-	    "shard", s->x != NULL && s->x->shard >= 0 && s->db != NULL ? s->db->cluster->shards[s->x->shard].name : NULL,
-	    "state", state_names[s->state], "sqlstate", e == NULL ? NULL : e->sqlstate, "error",
-	    e == NULL ? NULL : e->msg, NULL);
+	log_line(level, message, "session", LOG_NUM(s->id), "user", session_user(s),
+	    "database", session_database(s), "shard",
+	    s->x != NULL && s->x->shard >= 0 && s->db != NULL
+		? s->db->cluster->shards[s->x->shard].name
+		: NULL,
+	    "state", state_names[s->state], "sqlstate", e == NULL ? NULL : e->sqlstate,
+	    "error", e == NULL ? NULL : e->msg, NULL);
 }
 
 uint32_t
@@ -90,7 +96,8 @@ session_cancel_key(const struct session *s, unsigned char *key, size_t len)
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	unsigned n = sizeof mac;
 
-	HMAC(EVP_sha256(), s->w->proc->secret, sizeof s->w->proc->secret, (const unsigned char *)&s->id, sizeof s->id, mac, &n);
+	HMAC(EVP_sha256(), s->w->proc->secret, sizeof s->w->proc->secret,
+	    (const unsigned char *)&s->id, sizeof s->id, mac, &n);
 	memcpy(key, mac, len < n ? len : n);
 	peer_mark_key(s->w->snap->config, key);
 }
@@ -113,9 +120,12 @@ worker_find_session(struct worker *w, uint64_t id)
 static bool
 rebind(struct session *s)
 {
-	struct dbview *view = s->admin ? worker_admin_view(s->w) : worker_view(s->w, slice_of(s->db->cluster->name));
+	struct dbview *view = s->admin
+	    ? worker_admin_view(s->w)
+	    : worker_view(s->w, slice_of(s->db->cluster->name));
 	struct identity *old = s->identity;
-	const char *shard = s->shard_setting < 0 ? NULL : s->db->cluster->shards[s->shard_setting].name;
+	const char *shard =
+	    s->shard_setting < 0 ? NULL : s->db->cluster->shards[s->shard_setting].name;
 
 	if (view == NULL)
 		return false;
@@ -123,7 +133,8 @@ rebind(struct session *s)
 	for (int i = 0; shard != NULL && i < view->cluster->n_shards; i++)
 		if (strcmp(view->cluster->shards[i].name, shard) == 0)
 			s->shard_setting = (int16_t)i;
-	if (view->cluster->n_shards != s->db->cluster->n_shards) { /* shard numbers may mean others now */
+	if (view->cluster->n_shards !=
+	    s->db->cluster->n_shards) { /* shard numbers may mean others now */
 		free(s->tokens);
 		s->tokens = NULL;
 	}
@@ -148,7 +159,8 @@ session_exec(struct session *s)
 	if (s->state == SESSION_IDLE)
 		session_set_state(s, SESSION_ACTIVE);
 	timer_stop(&s->timer);
-	if (s->state == SESSION_ACTIVE && s->db->cluster->config != s->w->snap->config && !rebind(s))
+	if (s->state == SESSION_ACTIVE && s->db->cluster->config != s->w->snap->config &&
+	    !rebind(s))
 		s->kill = true;
 	s->x = x = slab_alloc(&s->w->exec_slab);
 	x->session = s;
@@ -227,19 +239,23 @@ session_rest(struct session *s)
 {
 	struct exec *x = s->x;
 
-	if (x != NULL && s->half_closed && x->chunk == NULL && x->blocked == BLOCK_NOT && !x->running) {
+	if (x != NULL && s->half_closed && x->chunk == NULL && x->blocked == BLOCK_NOT &&
+	    !x->running) {
 		session_close(s, LINGER_MS);
 		return;
 	}
-	if (x == NULL || x->running || s->server != NULL || s->tx != 'I' || x->n_pending > 0 || x->discard ||
-	    x->unsynced || x->chunk != NULL || !list_empty(&x->portals) || s->reader.pass > 0 || x->begin != NULL) {
+	if (x == NULL || x->running || s->server != NULL || s->tx != 'I' ||
+	    x->n_pending > 0 || x->discard || x->unsynced || x->chunk != NULL ||
+	    !list_empty(&x->portals) || s->reader.pass > 0 || x->begin != NULL) {
 		session_start_timer(s);
 		return;
 	}
 	free_exec(s);
 	session_set_state(s, SESSION_IDLE);
-	if (s->w->proc != NULL && atomic_load_explicit(&s->w->draining, memory_order_relaxed)) {
-		session_kill(s, "57P01", "terminating connection due to administrator command");
+	if (s->w->proc != NULL &&
+	    atomic_load_explicit(&s->w->draining, memory_order_relaxed)) {
+		session_kill(
+		    s, "57P01", "terminating connection due to administrator command");
 		return;
 	}
 	session_start_timer(s);
@@ -264,11 +280,14 @@ session_cycle_done(struct session *s)
 		if (st != NULL && x->started_us != 0)
 			atomic_fetch_add_explicit(&st->xacts, 1, memory_order_relaxed);
 		if (st != NULL && x->tx_started_us != 0)
-			atomic_fetch_add_explicit(&st->xact_us, loop_now_us(s->w->loop) - x->tx_started_us, memory_order_relaxed);
+			atomic_fetch_add_explicit(&st->xact_us,
+			    loop_now_us(s->w->loop) - x->tx_started_us,
+			    memory_order_relaxed);
 		x->tx_started_us = 0;
 		s->txns++;
 		if (s->server != NULL && s->pins == 0 && link_quiet(link_of(s->server)) &&
-		    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) != POOL_MODE_SESSION)
+		    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) !=
+			POOL_MODE_SESSION)
 			session_release_server(s);
 	}
 	end_cycle(s);
@@ -298,7 +317,8 @@ static bool
 loses_state(const struct session *s)
 {
 	return s->pins != 0 ||
-	       CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_SESSION;
+	    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
+	    POOL_MODE_SESSION;
 }
 
 static bool
@@ -311,7 +331,8 @@ whole_messages_only(const struct server *server)
 
 /* What ends an idle transaction first. */
 static uint64_t
-transaction_limit(struct session *s, const struct user_conf *u, const struct db_conf *db, const char **what)
+transaction_limit(struct session *s, const struct user_conf *u, const struct db_conf *db,
+    const char **what)
 {
 	uint64_t idle = CONFIG_VALUE(u, db, idle_transaction_timeout_us);
 	uint64_t whole = CONFIG_VALUE(u, db, transaction_timeout_us);
@@ -389,7 +410,8 @@ query_timed_out(struct session *s)
 		timer_start(s->w->loop, &s->timer, CANCEL_GRACE_MS);
 		return;
 	}
-	(void)err_set(&e, "57014", BLAST_TXN, "canceling statement due to query_timeout; the server did not answer");
+	(void)err_set(&e, "57014", BLAST_TXN,
+	    "canceling statement due to query_timeout; the server did not answer");
 	if (s->tx != 'I' || loses_state(s) || !whole_messages_only(s->server)) {
 		session_fatal(s, &e);
 		return;
@@ -419,8 +441,8 @@ timed_out(struct timer *t)
 		query_timed_out(s);
 		return;
 	}
-	(void)err_set(&e, strstr(what, "transaction_timeout") != NULL ? "25P03" : "57P05", BLAST_SESSION,
-	    "terminating connection due to %s", what);
+	(void)err_set(&e, strstr(what, "transaction_timeout") != NULL ? "25P03" : "57P05",
+	    BLAST_SESSION, "terminating connection due to %s", what);
 	session_fatal(s, &e);
 }
 
@@ -432,7 +454,8 @@ received(struct stream *st, struct buf *b, uint32_t off, uint32_t len)
 	struct session *s = LIST_ENTRY(st, struct session, stream);
 
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE) {
-		atomic_fetch_add_explicit(&s->db->stats->received, len, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+		    &s->db->stats->received, len, memory_order_relaxed);
 		session_bytes(s, b, off, len);
 	} else if (s->state == SESSION_RAW) {
 		if (s->server != NULL)
@@ -447,7 +470,8 @@ session_drained(struct session *s)
 {
 	if (s->server != NULL && !io_reading(&s->server->stream.io))
 		stream_read_start(&s->server->stream);
-	if (s->x != NULL && s->x->blocked == BLOCK_OUTPUT && stream_queued(&s->stream) <= OUTPUT_HIGH)
+	if (s->x != NULL && s->x->blocked == BLOCK_OUTPUT &&
+	    stream_queued(&s->stream) <= OUTPUT_HIGH)
 		session_unblock(s);
 }
 
@@ -464,7 +488,8 @@ ended(struct stream *st, int error)
 
 	if (error != 0 && log_enabled(LOG_DEBUG))
 		session_log(s, LOG_DEBUG, "client connection lost", NULL);
-	if (error == 0 && s->state == SESSION_ACTIVE && (s->x->blocked != BLOCK_NOT || s->x->chunk != NULL)) {
+	if (error == 0 && s->state == SESSION_ACTIVE &&
+	    (s->x->blocked != BLOCK_NOT || s->x->chunk != NULL)) {
 		s->half_closed = true;
 		timer_start(s->w->loop, &s->timer, HALF_CLOSED_MS);
 		return;
@@ -491,8 +516,11 @@ secured(struct stream *st)
 	session_login_changed(LIST_ENTRY(st, struct session, stream));
 }
 
-static const struct stream_ops ops = {
-    .received = received, .drained = drained, .ended = ended, .closed = closed, .secured = secured};
+static const struct stream_ops ops = {.received = received,
+    .drained = drained,
+    .ended = ended,
+    .closed = closed,
+    .secured = secured};
 
 struct session *
 session_create(struct worker *w, int fd, bool unix_socket)
@@ -500,7 +528,8 @@ session_create(struct worker *w, int fd, bool unix_socket)
 	struct session *s = slab_alloc(&w->session_slab);
 
 	s->w = w;
-	s->id = atomic_fetch_add(&w->proc->next_session, 1) * WORKERS_MAX + (uint64_t)w->index;
+	s->id = atomic_fetch_add(&w->proc->next_session, 1) * WORKERS_MAX +
+	    (uint64_t)w->index;
 	s->id &= 0x7fffffff; /* a pid of the protocol */
 	s->tx = 'I';
 	s->shard_setting = SHARD_NONE;
@@ -529,8 +558,9 @@ leave_server(struct session *s)
 		return;
 	l = link_of(server);
 	set = &s->db->cluster->conf->settings;
-	if (s->tx == 'I' && link_quiet(l) && s->state == SESSION_ACTIVE && set->server_reset_query[0] != '\0' &&
-	    (s->x == NULL || !s->x->unsynced) && reader_at_boundary(&server->reader)) {
+	if (s->tx == 'I' && link_quiet(l) && s->state == SESSION_ACTIVE &&
+	    set->server_reset_query[0] != '\0' && (s->x == NULL || !s->x->unsynced) &&
+	    reader_at_boundary(&server->reader)) {
 		s->server = NULL;
 		varset_assign(&l->vars, NULL);
 		link_drop_all(l);
@@ -623,14 +653,17 @@ lost_error(struct session *s, struct err *e)
 	struct slice body = {x->last_words, x->last_words_len};
 	const char *label = x->backend == NULL ? "?" : x->backend->label;
 
-	(void)err_set(e, "08006", BLAST_TXN, "the connection to server %s was lost", label);
+	(void)err_set(
+	    e, "08006", BLAST_TXN, "the connection to server %s was lost", label);
 	if (body.ptr != NULL && msg_error_field(body, 'C').len == 5) {
 		memcpy(e->sqlstate, msg_error_field(body, 'C').ptr, 5);
-		snprintf(e->msg, sizeof e->msg, "server %s: %.*s", label, (int)msg_error_field(body, 'M').len,
-		    msg_error_field(body, 'M').ptr);
+		snprintf(e->msg, sizeof e->msg, "server %s: %.*s", label,
+		    (int)msg_error_field(body, 'M').len, msg_error_field(body, 'M').ptr);
 	}
-	err_hint(e, s->tx == 'I' ? "Whether the statement took effect is not known; run it again if that is safe."
-	                         : "The transaction is lost; start it again.");
+	err_hint(e,
+	    s->tx == 'I'
+		? "Whether the statement took effect is not known; run it again if that is safe."
+		: "The transaction is lost; start it again.");
 }
 
 /* Nothing was sent on it but Weir's own messages: another one will do. */
@@ -641,7 +674,8 @@ try_another(struct session *s)
 	void (*resume)(struct session *) = x->resume;
 	struct err e;
 
-	if ((x->blocked != BLOCK_REPLAY && x->blocked != BLOCK_NOT) || x->resume == NULL || x->bad_server_tries++ > 3 || x->begin != NULL)
+	if ((x->blocked != BLOCK_REPLAY && x->blocked != BLOCK_NOT) ||
+	    x->resume == NULL || x->bad_server_tries++ > 3 || x->begin != NULL)
 		return false;
 	x->blocked = BLOCK_NOT;
 	if (session_need_server(s, &x->plan, resume, &e) == RC_ERR) {
@@ -653,8 +687,6 @@ try_another(struct session *s)
 	}
 	return true;
 }
-
-
 
 /* The transaction is idle: it hears of it when it asks for something. */
 static void
@@ -671,7 +703,6 @@ tell_lost_later(struct session *s, const struct err *e)
 	if (x->begin == NULL)
 		x->begin = strdup("BEGIN");
 }
-
 
 void
 session_lost_server(struct session *s, int error)
@@ -692,7 +723,8 @@ session_lost_server(struct session *s, int error)
 		return;
 	}
 	lost_error(s, &e);
-	quiet = link_quiet(link_of(server)) && !x->unsynced && x->blocked != BLOCK_REPLIES;
+	quiet =
+	    link_quiet(link_of(server)) && !x->unsynced && x->blocked != BLOCK_REPLIES;
 	session_forget_replies(link_of(server));
 	s->server = NULL;
 	x->shard = SHARD_NONE;
@@ -701,7 +733,8 @@ session_lost_server(struct session *s, int error)
 	if (x->fatal_forwarded) /* the client has the server's last words */
 		session_close(s, LINGER_MS);
 	else if (!clean || (state_lost && x->blocked != BLOCK_REPLAY))
-		session_fatal(s, &e); /* half a message has left, or what the session had on its server is gone */
+		session_fatal(s,
+		    &e); /* half a message has left, or what the session had on its server is gone */
 	else if (try_another(s))
 		return;
 	else if (!quiet)

@@ -41,8 +41,9 @@ const char *block_name(enum block);
 
 enum target { TARGET_AUTO, TARGET_PRIMARY, TARGET_REPLICA };
 
-#define OUTPUT_HIGH (128 * 1024) /* bytes queued to one side above which the other is not read */
-#define OUTPUT_LOW  (32 * 1024)
+#define OUTPUT_HIGH \
+	(128 * 1024) /* bytes queued to one side above which the other is not read */
+#define OUTPUT_LOW (32 * 1024)
 
 struct lookup;
 
@@ -56,8 +57,8 @@ struct tokens { /* read-your-writes, per shard */
 
 /* A message of the extended protocol that waits until its server is known. */
 struct pending {
-	char type;                 /* P, D (statement), C (statement) */
-	bool undo;                 /* P: the client's name was registered by it; C: was removed by it */
+	char type; /* P, D (statement), C (statement) */
+	bool undo; /* P: the client's name was registered by it; C: was removed by it */
 	struct prepared *prepared; /* a reference; C: what was removed, NULL if nothing */
 	char *name;                /* the client's; heap */
 };
@@ -85,77 +86,91 @@ struct chunk {
 /* What a session needs only while it does something. */
 struct exec {
 	struct session *session;
-	struct arena arena;           /* until the end of the cycle (Sync, or the answer to Query) */
-	struct chunk *chunk, *chunk_last; /* input not worked through yet; the reader stands in the first */
-	uint32_t held;                /* bytes in the chunks */
-	bool fed;                     /* the reader has been fed `chunk` */
+	struct arena
+	    arena; /* until the end of the cycle (Sync, or the answer to Query) */
+	struct chunk *chunk,
+	    *chunk_last; /* input not worked through yet; the reader stands in the first */
+	uint32_t held;   /* bytes in the chunks */
+	bool fed;        /* the reader has been fed `chunk` */
 	enum block blocked;
-	bool running;                 /* session_run() is on the stack */
+	bool running; /* session_run() is on the stack */
 	struct waiter waiter;
-	struct timer wait_timer;      /* BLOCK_TOKEN, BLOCK_PRIMARY, BLOCK_LSN */
-	struct list parked;           /* worker's list */
-	struct read_msg msg;          /* the message being worked on, while blocked */
+	struct timer wait_timer;          /* BLOCK_TOKEN, BLOCK_PRIMARY, BLOCK_LSN */
+	struct list parked;               /* worker's list */
+	struct read_msg msg;              /* the message being worked on, while blocked */
 	void (*resume)(struct session *); /* goes on with it once the server is there */
 	struct plan plan;
-	struct plan_param *params;    /* of the Bind being worked on; in arena */
+	struct plan_param *params; /* of the Bind being worked on; in arena */
 	int n_params;
-	struct prepared *prepared;    /* of the Bind being worked on; borrowed from names or unnamed */
-	struct prepared *rollback;    /* a reference: what runs when COMMIT ends a transaction that Weir refused */
+	struct prepared
+	    *prepared; /* of the Bind being worked on; borrowed from names or unnamed */
+	struct prepared *
+	    rollback; /* a reference: what runs when COMMIT ends a transaction that Weir refused */
 
 	/* ---- the current cycle ---- */
-	struct shape *shape;          /* of the Query under way; a reference */
-	struct prepared *sql_prepared; /* what that Query's EXECUTE runs or its PREPARE makes; a reference */
-	const char *tag;              /* of a statement that Weir answers once the server's settings fit */
-	struct err *lost;             /* the server of an idle transaction is gone: for its next statement; heap */
+	struct shape *shape; /* of the Query under way; a reference */
+	struct prepared *
+	    sql_prepared; /* what that Query's EXECUTE runs or its PREPARE makes; a reference */
+	const char
+	    *tag; /* of a statement that Weir answers once the server's settings fit */
+	struct err *
+	    lost; /* the server of an idle transaction is gone: for its next statement; heap */
 	bool fatal_forwarded;
-	char *sql_text;               /* that Query as it goes to the server, where names were rewritten; in arena */
-	bool failed;                  /* an error was reported in this cycle */
-	bool discard;                 /* extended: drop messages up to Sync */
-	bool refused;                 /* the error was Weir's own, and the server does not know of it */
-	bool unsynced;                /* messages of this cycle were sent to the server, no Sync yet */
-	bool sent_to_client;          /* something of the answer has left (no retry any more) */
+	char *
+	    sql_text; /* that Query as it goes to the server, where names were rewritten; in arena */
+	bool failed;   /* an error was reported in this cycle */
+	bool discard;  /* extended: drop messages up to Sync */
+	bool refused;  /* the error was Weir's own, and the server does not know of it */
+	bool unsynced; /* messages of this cycle were sent to the server, no Sync yet */
+	bool sent_to_client; /* something of the answer has left (no retry any more) */
 	struct pending *pending;
 	int n_pending, cap_pending;
 	struct list portals;
 
 	/* ---- the server and the transaction ---- */
-	int shard;                    /* of session->server; SHARD_NONE without one */
-	struct backend *backend;      /* of session->server; borrowed */
+	int shard;               /* of session->server; SHARD_NONE without one */
+	struct backend *backend; /* of session->server; borrowed */
 	bool on_replica;
-	char *begin;                  /* the BEGIN of this transaction, answered by Weir; heap */
-	bool begun;                   /* it has been sent to the server */
-	char **log;                   /* statements that were run since BEGIN and can be run again elsewhere; heap */
+	char *begin; /* the BEGIN of this transaction, answered by Weir; heap */
+	bool begun;  /* it has been sent to the server */
+	char **
+	    log; /* statements that were run since BEGIN and can be run again elsewhere; heap */
 	int n_log, cap_log;
-	bool firm;                    /* something ran that cannot be run again: the transaction stays on its shard */
+	bool
+	    firm; /* something ran that cannot be run again: the transaction stays on its shard */
 	bool tx_read_only;
-	bool tx_failed;               /* failed by Weir's own error: the server's part is still 'T' */
+	bool tx_failed; /* failed by Weir's own error: the server's part is still 'T' */
 	bool wrote;
 	struct savepoint *savepoints;
-	struct msgbuf out;            /* scratch for building messages */
-	uint64_t started_us;          /* of the query; 0: none is running */
+	struct msgbuf out;   /* scratch for building messages */
+	uint64_t started_us; /* of the query; 0: none is running */
 	uint64_t tx_started_us;
 	uint64_t waited_since_us;
-	char *retry;                  /* a Query sent to a replica, until its answer begins; heap */
+	char *retry; /* a Query sent to a replica, until its answer begins; heap */
 	uint32_t retry_len;
 	int bad_server_tries;
-	bool retrying;                /* its answer was a conflict with recovery: it goes to the primary */
-	uint64_t trouble_since_us;    /* its server could not be reached since; 0: no trouble */
-	bool cancelled;               /* query_timeout has sent a cancel */
-	bool gave_up;                 /* the wait for a replica or a primary timed out */
+	bool
+	    retrying; /* its answer was a conflict with recovery: it goes to the primary */
+	uint64_t
+	    trouble_since_us; /* its server could not be reached since; 0: no trouble */
+	bool cancelled;       /* query_timeout has sent a cancel */
+	bool gave_up;         /* the wait for a replica or a primary timed out */
 	bool schema_changed;
-	int replays;                  /* checked answers still to come (BLOCK_REPLAY) */
-	char *replay_error;           /* body of an ErrorResponse to one of them; heap */
+	int replays;        /* checked answers still to come (BLOCK_REPLAY) */
+	char *replay_error; /* body of an ErrorResponse to one of them; heap */
 	size_t replay_error_len;
-	void (*move_resume)(struct session *); /* what goes on once a transaction has left its first shard */
-	char *last_words;             /* body of an ErrorResponse that nothing had asked for; heap */
+	void (*move_resume)(struct session
+		*);       /* what goes on once a transaction has left its first shard */
+	char *last_words; /* body of an ErrorResponse that nothing had asked for; heap */
 	size_t last_words_len;
 	struct plan ddl_plan;
-	int ddl_shard;                /* DDL over shards: the one it runs on now; SHARD_NONE: no such thing */
-	char big;                     /* type of the message that passes in pieces (big.c); 0: none */
+	int ddl_shard; /* DDL over shards: the one it runs on now; SHARD_NONE: no such thing */
+	char big;      /* type of the message that passes in pieces (big.c); 0: none */
 	bool big_ready, big_ended;
 	uint32_t big_len;
-	struct msgbuf head;           /* its first bytes, until its names are known */
-	struct lookup *lookup;        /* the one under way; told to forget us when the session goes */
+	struct msgbuf head; /* its first bytes, until its names are known */
+	struct lookup
+	    *lookup; /* the one under way; told to forget us when the session goes */
 };
 
 struct session {
@@ -164,41 +179,44 @@ struct session {
 	struct worker *w;
 	struct dbview *db;
 	struct identity *identity;
-	struct exec *x;               /* NULL while idle */
+	struct exec *x; /* NULL while idle */
 	struct server *server;
-	struct varset *vars;          /* settings as the client wants them now (SQL by name) */
-	struct varset *tx_vars;       /* as they were when the transaction began: what a rollback goes back to */
-	struct varset *start_vars;    /* from the start-up packet: what RESET goes back to */
-	struct varset *params;        /* values that the client was told by ParameterStatus */
-	struct names *names;          /* prepared statements */
-	struct prepared *unnamed;     /* a reference */
+	struct varset *vars; /* settings as the client wants them now (SQL by name) */
+	struct varset *
+	    tx_vars; /* as they were when the transaction began: what a rollback goes back to */
+	struct varset *start_vars; /* from the start-up packet: what RESET goes back to */
+	struct varset *params;    /* values that the client was told by ParameterStatus */
+	struct names *names;      /* prepared statements */
+	struct prepared *unnamed; /* a reference */
 	struct tokens *tokens;
-	void *login;                  /* STARTUP, AUTH, LOGIN: struct login (startup.c); then NULL */
-	struct list node;             /* worker's sessions */
-	struct timer timer;           /* login, idle, idle in transaction, query */
+	void *login;      /* STARTUP, AUTH, LOGIN: struct login (startup.c); then NULL */
+	struct list node; /* worker's sessions */
+	struct timer timer; /* login, idle, idle in transaction, query */
 	uint64_t id, connected_us, request_us;
 	uint64_t txns;
-	uint8_t state, tx;            /* tx: I, T, E as the client sees it */
+	uint8_t state, tx; /* tx: I, T, E as the client sees it */
 	uint8_t protocol_minor;
 	uint8_t target;
-	uint8_t pins;                 /* enum pin_reason */
-	uint8_t moves[4];             /* the latest states, for the log of an illegal move */
-	int16_t shard_setting;        /* weir.shard; SHARD_NONE */
-	bool admin, stats_only;       /* on the admin console */
+	uint8_t pins;           /* enum pin_reason */
+	uint8_t moves[4];       /* the latest states, for the log of an illegal move */
+	int16_t shard_setting;  /* weir.shard; SHARD_NONE */
+	bool admin, stats_only; /* on the admin console */
 	bool unix_socket;
-	bool half_closed;             /* the client sends no more, but may still read */
-	bool kill;                    /* to be closed at the next chance */
-	bool terminate_after_tx;      /* shutdown: 57P01 once idle */
-	bool counted;                 /* in the cluster's clients */
+	bool half_closed;        /* the client sends no more, but may still read */
+	bool kill;               /* to be closed at the next chance */
+	bool terminate_after_tx; /* shutdown: 57P01 once idle */
+	bool counted;            /* in the cluster's clients */
 	bool ryw_off;
 };
 
 /* ---- session.c ---- */
 struct session *session_create(struct worker *, int fd, bool unix_socket);
 void session_set_state(struct session *, enum session_state);
-struct exec *session_exec(struct session *);             /* makes it when it is not there */
-void session_rest(struct session *);                     /* nothing is under way: gives x back, arms the idle timer */
-void session_close(struct session *, unsigned linger_ms); /* frees it in time; releases or discards the server */
+struct exec *session_exec(struct session *); /* makes it when it is not there */
+void session_rest(
+    struct session *); /* nothing is under way: gives x back, arms the idle timer */
+void session_close(struct session *,
+    unsigned linger_ms); /* frees it in time; releases or discards the server */
 /* FATAL to the client, then close. */
 void session_fatal(struct session *, const struct err *);
 const char *session_user(const struct session *);
@@ -212,13 +230,14 @@ void session_start_timer(struct session *);
 void session_lost_server(struct session *, int error);
 void session_drained(struct session *);
 void session_keep_last_words(struct session *, const struct read_msg *);
-void session_kill(struct session *, const char *sqlstate, const char *why); /* admin, shutdown */
+void session_kill(
+    struct session *, const char *sqlstate, const char *why); /* admin, shutdown */
 
 /* ---- startup.c, auth.c ---- */
 void session_startup_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
 void session_login_begin(struct session *);
-void session_login_end(struct session *);                /* frees what the login needed */
-void session_login_changed(struct session *);            /* looked-up things arrived */
+void session_login_end(struct session *);     /* frees what the login needed */
+void session_login_changed(struct session *); /* looked-up things arrived */
 
 /* ---- client.c: the client's messages ---- */
 void session_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
@@ -231,19 +250,20 @@ void session_unblock(struct session *);
 void session_reply(struct session *, struct msgbuf *);
 /* Reports an error of Weir's own, in the manner of the protocol in use, and does to the transaction what PostgreSQL would. */
 void session_error(struct session *, const struct err *);
-void session_cycle_done(struct session *);               /* after ReadyForQuery */
+void session_cycle_done(struct session *); /* after ReadyForQuery */
 
 /* ---- simple.c, extended.c ---- */
 void simple_query(struct session *);
 void simple_retry_on_primary(struct session *);
 void extended_message(struct session *);
 void extended_flush_pending(struct session *);
-void extended_reset(struct session *);                   /* end of cycle, end of transaction: portals, pending */
+void extended_reset(
+    struct session *); /* end of cycle, end of transaction: portals, pending */
 void extended_undo(struct session *, struct reply *);
 void extended_settle_pending(struct session *);
 void extended_drop_pending(struct session *); /* and takes back what they did */
-struct prepared *session_prepare(struct session *, struct slice text, const uint32_t *oids, int n_oids,
-    struct slice sql_types, bool by_sql);
+struct prepared *session_prepare(struct session *, struct slice text,
+    const uint32_t *oids, int n_oids, struct slice sql_types, bool by_sql);
 void session_env(const struct session *, struct sql_env *);
 
 /* ---- big.c ---- */
@@ -251,7 +271,8 @@ void session_env(const struct session *, struct sql_env *);
 bool big_begin(struct session *);
 void big_piece(struct session *, const struct read_msg *);
 /* A Bind whose `more` bytes follow its names; `first` are those at hand. */
-void extended_bind_big(struct session *, struct slice portal, struct slice statement, uint32_t more, struct slice first);
+void extended_bind_big(struct session *, struct slice portal, struct slice statement,
+    uint32_t more, struct slice first);
 
 /* ---- sqlprep.c: PREPARE, EXECUTE and DEALLOCATE as SQL ---- */
 /* Rewrites the names in x->sql_text when the Query is one of them. */
@@ -281,13 +302,15 @@ void ddl_failed(struct session *, struct err *);
 /* ---- target.c: the server for a statement ---- */
 struct shape *session_shape(struct session *, struct slice sql, struct sql_consts *);
 /* Plans statement i of a shape; settings of the session (weir.shard) win. */
-enum rc session_plan(struct session *, struct shape *, int i, struct plan_ctx *, struct plan *, struct err *) WARN_UNUSED;
+enum rc session_plan(struct session *, struct shape *, int i, struct plan_ctx *,
+    struct plan *, struct err *) WARN_UNUSED;
 int session_any_shard(const struct session *);
 /* Something of the current statement went to the server. */
 void session_sent(struct session *, const struct plan *, const struct sql_stmts *);
 bool session_one_shard(const struct session *);
 /* RC_OK: session->server is there and has all settings. RC_AGAIN: blocked; resume is called. RC_ERR: refused. */
-enum rc session_need_server(struct session *, const struct plan *, void (*resume)(struct session *), struct err *) WARN_UNUSED;
+enum rc session_need_server(struct session *, const struct plan *,
+    void (*resume)(struct session *), struct err *) WARN_UNUSED;
 void session_plan_ctx(struct session *, struct plan_ctx *);
 void session_forget_replies(struct link *);
 void session_release_server(struct session *);
@@ -308,7 +331,8 @@ void session_report_params(struct session *);
 void session_server_bytes(struct server *, struct buf *, uint32_t off, uint32_t len);
 
 /* ---- effects.c: what statements do to the session ---- */
-void effects_apply(struct session *, const struct sql_stmt *, struct prepared *, struct slice tag);
+void effects_apply(
+    struct session *, const struct sql_stmt *, struct prepared *, struct slice tag);
 void effects_cycle_end(struct session *, char status);
 /* Is this what a failed transaction still takes? */
 bool effects_ends_failed(const struct sql_stmts *);
@@ -322,12 +346,14 @@ void session_set_var(struct session *, const char *name, const char *sql);
 
 /* ---- local.c: statements that Weir answers itself ---- */
 /* Answers one statement without ReadyForQuery. RC_AGAIN: it is not Weir's. */
-enum rc local_statement(struct session *, struct sql_stmts *, int i, struct msgbuf *out, struct err *) WARN_UNUSED;
+enum rc local_statement(struct session *, struct sql_stmts *, int i, struct msgbuf *out,
+    struct err *) WARN_UNUSED;
 /* Would it? (For Bind and Describe.) */
 bool local_is(struct session *, const struct sql_stmts *, int i);
 void local_describe(struct session *, const struct sql_stmt *, struct msgbuf *out);
 
-enum rc session_setting(struct session *, const char *name, struct slice value, struct err *) WARN_UNUSED;
+enum rc session_setting(
+    struct session *, const char *name, struct slice value, struct err *) WARN_UNUSED;
 
 /* ---- tokens.c: read your writes ---- */
 void tokens_wrote(struct session *, int shard);

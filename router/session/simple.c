@@ -29,13 +29,16 @@ remember_shape(struct exec *x, struct shape *shape)
 static enum rc
 fold(struct plan *all, const struct plan *one, struct err *e)
 {
-	bool read_only = all->read_only && one->read_only, sharded = all->sharded || one->sharded;
-	bool locks_only = !read_only && (all->read_only || all->locks_only) && (one->read_only || one->locks_only);
+	bool read_only = all->read_only && one->read_only,
+	     sharded = all->sharded || one->sharded;
+	bool locks_only = !read_only && (all->read_only || all->locks_only) &&
+	    (one->read_only || one->locks_only);
 
 	if (all->kind == PLAN_ANY)
 		*all = *one;
 	else if (one->kind != PLAN_ANY &&
-	         !(all->kind == one->kind && all->kind == PLAN_ONE && all->shard == one->shard)) {
+	    !(all->kind == one->kind && all->kind == PLAN_ONE &&
+		all->shard == one->shard)) {
 		(void)err_set(e, "0A000", BLAST_STMT,
 		    "the statements of one query string belong to several shards");
 		err_hint(e, "Send them one by one.");
@@ -119,7 +122,8 @@ on_server(struct session *s)
 		send_query(s);
 		return;
 	}
-	effects_apply(s, &s->x->shape->stmts->v[0], s->x->sql_prepared, SLICE_LIT("PREPARE"));
+	effects_apply(
+	    s, &s->x->shape->stmts->v[0], s->x->sql_prepared, SLICE_LIT("PREPARE"));
 	msgbuf_clear(out);
 	msg_command_complete(out, "PREPARE");
 	msg_ready(out, s->tx);
@@ -185,7 +189,8 @@ static bool
 goes_back(struct session *s)
 {
 	const struct sql_stmts *stmts = s->x->shape->stmts;
-	const struct sql_stmt *stmt = stmts == NULL || stmts->n != 1 ? NULL : &stmts->v[0];
+	const struct sql_stmt *stmt =
+	    stmts == NULL || stmts->n != 1 ? NULL : &stmts->v[0];
 
 	if (stmt == NULL || s->tx == 'E' || s->admin)
 		return false;
@@ -193,7 +198,8 @@ goes_back(struct session *s)
 		return varset_get(s->start_vars, stmt->name) != NULL;
 	if (stmt->kind == STMT_RESET_ALL)
 		return s->start_vars != NULL;
-	return stmt->kind == STMT_DISCARD_ALL && s->server == NULL && s->tx == 'I' && s->vars != s->start_vars;
+	return stmt->kind == STMT_DISCARD_ALL && s->server == NULL && s->tx == 'I' &&
+	    s->vars != s->start_vars;
 }
 
 static void
@@ -206,12 +212,14 @@ go_back(struct session *s)
 	enum rc rc;
 
 	x->tag = stmt->kind == STMT_DISCARD_ALL ? "DISCARD ALL" : "RESET";
-	s->server = NULL; /* so that only the session's side changes; the replay brings the server along */
+	s->server =
+	    NULL; /* so that only the session's side changes; the replay brings the server along */
 	effects_apply(s, stmt, NULL, slice_of(x->tag));
 	s->server = server;
 	x->plan = (struct plan){.kind = PLAN_ANY, .shard = session_any_shard(s)};
 	x->resume = settled;
-	rc = server != NULL ? session_replay(s) : session_need_server(s, &x->plan, settled, &e);
+	rc = server != NULL ? session_replay(s)
+			    : session_need_server(s, &x->plan, settled, &e);
 	if (rc == RC_OK) {
 		x->resume = NULL;
 		settled(s);
@@ -257,7 +265,8 @@ answered_here(struct session *s)
 static enum rc
 failed_transaction(struct session *s, struct err *e)
 {
-	if (s->x->lost != NULL) { /* said once, then it is an aborted transaction like any other */
+	if (s->x->lost !=
+	    NULL) { /* said once, then it is an aborted transaction like any other */
 		*e = *s->x->lost;
 		free(s->x->lost);
 		s->x->lost = NULL;
@@ -268,7 +277,8 @@ failed_transaction(struct session *s, struct err *e)
 }
 
 static enum rc
-prepare_query(struct session *s, struct slice sql, struct sql_consts *consts, struct err *e)
+prepare_query(
+    struct session *s, struct slice sql, struct sql_consts *consts, struct err *e)
 {
 	struct exec *x = s->x;
 
@@ -277,7 +287,8 @@ prepare_query(struct session *s, struct slice sql, struct sql_consts *consts, st
 	if (sqlprep_rewrite(s, sql, e) != RC_OK)
 		return RC_ERR;
 	if (x->tx_failed && x->shape->stmts->v[0].kind == STMT_COMMIT)
-		x->sql_text = x->shape->stmts->v[0].chain ? "ROLLBACK AND CHAIN" : "ROLLBACK";
+		x->sql_text =
+		    x->shape->stmts->v[0].chain ? "ROLLBACK AND CHAIN" : "ROLLBACK";
 	return plan_statements(s, consts, e);
 }
 

@@ -64,7 +64,8 @@ static bool
 plain_list(struct slice v)
 {
 	for (size_t i = 0; i < v.len; i++)
-		if (!isalnum((unsigned char)v.ptr[i]) && strchr("_$\", ", v.ptr[i]) == NULL)
+		if (!isalnum((unsigned char)v.ptr[i]) &&
+		    strchr("_$\", ", v.ptr[i]) == NULL)
 			return false;
 	return v.len > 0;
 }
@@ -109,7 +110,8 @@ known(struct session *s, const char *name, struct err *e)
 	struct prepared *p = names_get(s->names, slice_of(name));
 
 	if (p == NULL)
-		return err_set(e, "26000", BLAST_TXN, "prepared statement \"%s\" does not exist", name);
+		return err_set(e, "26000", BLAST_TXN,
+		    "prepared statement \"%s\" does not exist", name);
 	s->x->sql_prepared = prepared_ref(p);
 	return RC_OK;
 }
@@ -136,7 +138,8 @@ token_end(struct session *s, struct slice sql, int n, size_t *start)
 }
 
 static enum rc
-rewrite_execute(struct session *s, const struct sql_stmt *stmt, struct slice sql, size_t skip, struct err *e)
+rewrite_execute(struct session *s, const struct sql_stmt *stmt, struct slice sql,
+    size_t skip, struct err *e)
 {
 	struct exec *x = s->x;
 	char name[PREPARED_NAME_MAX];
@@ -149,14 +152,15 @@ rewrite_execute(struct session *s, const struct sql_stmt *stmt, struct slice sql
 	if (end == 0)
 		return err_set(e, "42601", BLAST_TXN, "syntax error in EXECUTE");
 	prepared_name(x->sql_prepared->id, name);
-	x->sql_text = arena_printf(&x->arena, "%.*s%s%.*s", (int)(skip + start), sql.ptr, name,
-	    (int)(rest.len - end), rest.ptr + end);
+	x->sql_text = arena_printf(&x->arena, "%.*s%s%.*s", (int)(skip + start), sql.ptr,
+	    name, (int)(rest.len - end), rest.ptr + end);
 	return RC_OK;
 }
 
 /* PREPARE name (types) AS body */
 static enum rc
-rewrite_prepare(struct session *s, const struct sql_stmt *stmt, struct slice sql, struct err *e)
+rewrite_prepare(
+    struct session *s, const struct sql_stmt *stmt, struct slice sql, struct err *e)
 {
 	struct exec *x = s->x;
 	char name[PREPARED_NAME_MAX];
@@ -164,19 +168,22 @@ rewrite_prepare(struct session *s, const struct sql_stmt *stmt, struct slice sql
 	struct slice types;
 
 	if (names_get(s->names, slice_of(stmt->name)) != NULL)
-		return err_set(e, "42P05", BLAST_TXN, "prepared statement \"%s\" already exists", stmt->name);
+		return err_set(e, "42P05", BLAST_TXN,
+		    "prepared statement \"%s\" already exists", stmt->name);
 	end = token_end(s, sql, 1, &start);
 	do
 		if (end == 0 || token_end(s, sql, (int)i, &as_start) == 0)
 			return err_set(e, "42601", BLAST_TXN, "syntax error in PREPARE");
-	while (i++, strncasecmp(sql.ptr + as_start, "as", 2) != 0 || !isspace((unsigned char)sql.ptr[as_start + 2]));
+	while (i++,
+	    strncasecmp(sql.ptr + as_start, "as", 2) != 0 ||
+		!isspace((unsigned char)sql.ptr[as_start + 2]));
 	types = (struct slice){sql.ptr + end, as_start - end};
 	while (types.len > 0 && isspace((unsigned char)types.ptr[types.len - 1]))
 		types.len--;
 	x->sql_prepared = session_prepare(s, stmt->body, NULL, 0, types, true);
 	prepared_name(x->sql_prepared->id, name);
-	x->sql_text = arena_printf(&x->arena, "PREPARE %s%.*s AS %.*s", name, (int)types.len, types.ptr, (int)stmt->body.len,
-	    stmt->body.ptr);
+	x->sql_text = arena_printf(&x->arena, "PREPARE %s%.*s AS %.*s", name,
+	    (int)types.len, types.ptr, (int)stmt->body.len, stmt->body.ptr);
 	return RC_OK;
 }
 
@@ -184,7 +191,8 @@ static bool
 is_about_names(const struct sql_stmt *stmt)
 {
 	return stmt->kind == STMT_PREPARE || stmt->kind == STMT_EXECUTE ||
-	       ((stmt->kind == STMT_EXPLAIN || stmt->kind == STMT_DDL) && stmt->inner != NULL && stmt->inner->kind == STMT_EXECUTE);
+	    ((stmt->kind == STMT_EXPLAIN || stmt->kind == STMT_DDL) &&
+		stmt->inner != NULL && stmt->inner->kind == STMT_EXECUTE);
 }
 
 enum rc
@@ -197,10 +205,12 @@ sqlprep_rewrite(struct session *s, struct slice sql, struct err *e)
 	for (int i = 0; stmts != NULL && i < stmts->n; i++) {
 		const struct sql_stmt *stmt = &stmts->v[i];
 
-		if (!is_about_names(stmt) && stmt->kind != STMT_DEALLOCATE && stmt->kind != STMT_DEALLOCATE_ALL)
+		if (!is_about_names(stmt) && stmt->kind != STMT_DEALLOCATE &&
+		    stmt->kind != STMT_DEALLOCATE_ALL)
 			continue;
 		if (stmts->n > 1) {
-			(void)err_set(e, "0A000", BLAST_TXN, "%s together with other statements in one query string",
+			(void)err_set(e, "0A000", BLAST_TXN,
+			    "%s together with other statements in one query string",
 			    stmt_kind_name(stmt->kind));
 			err_hint(e, "Send it by itself.");
 			return RC_ERR;
@@ -210,9 +220,12 @@ sqlprep_rewrite(struct session *s, struct slice sql, struct err *e)
 		if (stmt->kind == STMT_EXECUTE)
 			return rewrite_execute(s, stmt, sql, 0, e);
 		if (is_about_names(stmt)) {
-			const char *at = memmem(sql.ptr, sql.len, stmt->body.ptr, stmt->body.len);
+			const char *at =
+			    memmem(sql.ptr, sql.len, stmt->body.ptr, stmt->body.len);
 
-			return at == NULL ? RC_OK : rewrite_execute(s, stmt->inner, sql, (size_t)(at - sql.ptr), e);
+			return at == NULL ? RC_OK
+					  : rewrite_execute(s, stmt->inner, sql,
+						(size_t)(at - sql.ptr), e);
 		}
 	}
 	return RC_OK;
@@ -227,7 +240,8 @@ sqlprep_parse(struct session *s, struct prepared **p, struct err *e)
 	struct prepared *rewritten;
 	enum rc rc;
 
-	if (stmts == NULL || stmts->n != 1 || (stmts->v[0].kind != STMT_PREPARE && stmts->v[0].kind != STMT_EXECUTE))
+	if (stmts == NULL || stmts->n != 1 ||
+	    (stmts->v[0].kind != STMT_PREPARE && stmts->v[0].kind != STMT_EXECUTE))
 		return RC_OK;
 	x->shape = (*p)->shape;
 	rc = sqlprep_rewrite(s, (*p)->text, e);
@@ -236,7 +250,8 @@ sqlprep_parse(struct session *s, struct prepared **p, struct err *e)
 		return rc;
 	rewritten = *p;
 	if (stmts->v[0].kind == STMT_EXECUTE) {
-		rewritten = session_prepare(s, slice_of(x->sql_text), (*p)->oids, (*p)->n_oids, (struct slice){NULL, 0}, false);
+		rewritten = session_prepare(s, slice_of(x->sql_text), (*p)->oids,
+		    (*p)->n_oids, (struct slice){NULL, 0}, false);
 		prepared_unref(*p);
 	}
 	if (rewritten->below == NULL)

@@ -46,7 +46,8 @@ find_params(struct session *s)
 	LIST_FOREACH(it, &s->db->cluster->logins) {
 		struct login_params *p = LIST_ENTRY(it, struct login_params, node);
 
-		if (p->vars == s->start_vars && strcmp(p->user, s->identity->login.user) == 0)
+		if (p->vars == s->start_vars &&
+		    strcmp(p->user, s->identity->login.user) == 0)
 			return p;
 	}
 	return NULL;
@@ -140,7 +141,8 @@ login_finish(struct session *s)
 	if (s->x != NULL) {
 		session_set_state(s, SESSION_ACTIVE);
 		s->x->blocked = BLOCK_NOT;
-		if (CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) != POOL_MODE_SESSION)
+		if (CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) !=
+		    POOL_MODE_SESSION)
 			session_release_server(s);
 		session_rest(s);
 	}
@@ -175,8 +177,10 @@ tell_params(struct session *s, struct varset *params)
 static void
 tell_admin_params(struct session *s)
 {
-	static const char *const pairs[][2] = {{"server_version", "15.0 (Weir " WEIR_VERSION ")"}, {"client_encoding", "UTF8"},
-	    {"server_encoding", "UTF8"}, {"DateStyle", "ISO, MDY"}, {"TimeZone", "UTC"}, {"integer_datetimes", "on"},
+	static const char *const pairs[][2] = {
+	    {"server_version", "15.0 (Weir " WEIR_VERSION ")"},
+	    {"client_encoding", "UTF8"}, {"server_encoding", "UTF8"},
+	    {"DateStyle", "ISO, MDY"}, {"TimeZone", "UTC"}, {"integer_datetimes", "on"},
 	    {"standard_conforming_strings", "on"}, {"is_superuser", "on"}};
 	struct varset *set = NULL;
 
@@ -252,10 +256,13 @@ with_host(struct session *s, struct slice value)
 	socklen_t len = sizeof addr;
 	char host[64], port[8];
 
-	if (s->unix_socket || getpeername(s->stream.io.fd, (struct sockaddr *)&addr, &len) != 0 ||
-	    getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	if (s->unix_socket ||
+	    getpeername(s->stream.io.fd, (struct sockaddr *)&addr, &len) != 0 ||
+	    getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port,
+		sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return value;
-	return slice_of(arena_printf(&l->arena, "%.*s - %s:%s", (int)value.len, value.ptr, host, port));
+	return slice_of(arena_printf(
+	    &l->arena, "%.*s - %s:%s", (int)value.len, value.ptr, host, port));
 }
 
 static enum rc
@@ -267,7 +274,8 @@ start_setting(struct session *s, const char *name, struct slice value, struct er
 		return session_setting(s, name, value, e);
 	if (ignored(&s->db->cluster->conf->settings, name))
 		return RC_OK;
-	if (strcmp(name, "application_name") == 0 && s->db->cluster->conf->settings.application_name_add_host)
+	if (strcmp(name, "application_name") == 0 &&
+	    s->db->cluster->conf->settings.application_name_add_host)
 		value = with_host(s, value);
 	sql = session_set_config_sql(name, value);
 	varset_assign(&s->start_vars, varset_with(s->start_vars, name, sql));
@@ -356,7 +364,8 @@ gss_request(struct session *s, size_t behind)
 	l->gss_asked = true;
 	stream_write(&s->stream, "N", 1);
 	if (behind > 0)
-		protocol_fatal(s, "received unencrypted data after GSSAPI encryption request");
+		protocol_fatal(
+		    s, "received unencrypted data after GSSAPI encryption request");
 }
 
 /* ---- packets ---- */
@@ -377,7 +386,8 @@ one_packet(struct session *s)
 	size_t len;
 	enum rc rc;
 
-	if (l->have > 0 && l->in[0] == 0x16 && !stream_is_tls(&s->stream) && tls_context(s) != NULL && !l->ssl_asked) {
+	if (l->have > 0 && l->in[0] == 0x16 && !stream_is_tls(&s->stream) &&
+	    tls_context(s) != NULL && !l->ssl_asked) {
 		l->direct = true;
 		l->handshake = true;
 		begin_tls(s, l->in, l->have);
@@ -392,7 +402,9 @@ one_packet(struct session *s)
 	l->packet = rc == RC_OK ? malloc(len) : NULL;
 	if (l->packet != NULL)
 		memcpy(l->packet, l->in, len);
-	if (rc != RC_OK || startup_parse((struct slice){l->packet, len}, &l->arena, &l->start, &e) != RC_OK) {
+	if (rc != RC_OK ||
+	    startup_parse((struct slice){l->packet, len}, &l->arena, &l->start, &e) !=
+		RC_OK) {
 		session_fatal(s, &e);
 		return false;
 	}
@@ -423,10 +435,12 @@ password_messages(struct session *s)
 	size_t len;
 	char *body;
 
-	while (s->state == SESSION_AUTH && (l = s->login) != NULL && l->wants_password && l->have >= 5) {
+	while (s->state == SESSION_AUTH && (l = s->login) != NULL && l->wants_password &&
+	    l->have >= 5) {
 		const unsigned char *h = (const unsigned char *)l->in;
 
-		len = 1 + ((size_t)h[1] << 24 | (size_t)h[2] << 16 | (size_t)h[3] << 8 | h[4]);
+		len = 1 +
+		    ((size_t)h[1] << 24 | (size_t)h[2] << 16 | (size_t)h[3] << 8 | h[4]);
 		if (l->in[0] != 'p' || len < 5 || len > PASSWORD_MAX) {
 			protocol_fatal(s, "expected a password response");
 			return;

@@ -79,20 +79,22 @@ session_any_shard(const struct session *s)
 	const struct db_conf *conf = s->db->cluster->conf;
 
 	return s->shard_setting != SHARD_NONE ? s->shard_setting
-	       : conf->default_shard >= 0     ? conf->default_shard
-	                                      : 0;
+	    : conf->default_shard >= 0        ? conf->default_shard
+					      : 0;
 }
 
 static int
 hinted_shard(const struct session *s, const struct shape *shape)
 {
 	if (shape->stmts != NULL && shape->stmts->weir_shard != NULL)
-		return shard_map_shard(s->db->cluster->conf->map, shape->stmts->weir_shard);
+		return shard_map_shard(
+		    s->db->cluster->conf->map, shape->stmts->weir_shard);
 	return s->shard_setting;
 }
 
 static void
-obey_hints(struct session *s, const struct shape *shape, const struct sql_stmt *stmt, struct plan *plan)
+obey_hints(struct session *s, const struct shape *shape, const struct sql_stmt *stmt,
+    struct plan *plan)
 {
 	enum target target = s->target;
 
@@ -102,41 +104,50 @@ obey_hints(struct session *s, const struct shape *shape, const struct sql_stmt *
 		target = TARGET_REPLICA;
 	if (target == TARGET_PRIMARY)
 		plan->read_only = false;
-	if (target == TARGET_REPLICA && stmt != NULL && stmt->kind == STMT_SELECT && !stmt->locks_rows && !stmt->modifies)
+	if (target == TARGET_REPLICA && stmt != NULL && stmt->kind == STMT_SELECT &&
+	    !stmt->locks_rows && !stmt->modifies)
 		plan->read_only = true;
 }
 
 #define SERVER_RETRY_US 200000 /* between two tries of a server that is down */
 
-static enum rc
-plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ctx, struct plan *plan, struct err *e);
+static enum rc plan_execute(struct session *s, const struct sql_stmt *stmt,
+    struct plan_ctx *ctx, struct plan *plan, struct err *e);
 
 static bool
 calls_nextval(const struct sql_stmts *stmts)
 {
 	for (int i = 0; i < stmts->n; i++)
 		for (int k = 0; k < stmts->v[i].n_funcs; k++)
-			if (strcmp(stmts->v[i].funcs[k].name, "nextval") == 0 || stmts->v[i].kind == STMT_INSERT)
+			if (strcmp(stmts->v[i].funcs[k].name, "nextval") == 0 ||
+			    stmts->v[i].kind == STMT_INSERT)
 				return true;
 	return false;
 }
 
 /* currval() speaks of a nextval() of the same session; Weir's sessions keep a server for a transaction only. */
 static enum rc
-check_sequence(const struct session *s, const struct shape *shape, const struct sql_stmt *stmt, struct err *e)
+check_sequence(const struct session *s, const struct shape *shape,
+    const struct sql_stmt *stmt, struct err *e)
 {
-	bool keeps = s->pins != 0 || (s->server != NULL && (s->x->firm || s->x->unsynced)) ||
-	             CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) == POOL_MODE_SESSION;
+	bool keeps = s->pins != 0 ||
+	    (s->server != NULL && (s->x->firm || s->x->unsynced)) ||
+	    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
+		POOL_MODE_SESSION;
 
-	if (stmt == NULL || !stmt->uses_session_seq || keeps || calls_nextval(shape->stmts))
+	if (stmt == NULL || !stmt->uses_session_seq || keeps ||
+	    calls_nextval(shape->stmts))
 		return RC_OK;
-	(void)err_set(e, "55000", BLAST_TXN, "currval and lastval are not defined: no sequence was used in this transaction");
-	err_hint(e, "Call them in the transaction that called nextval, or use INSERT … RETURNING, or pool_mode = \"session\".");
+	(void)err_set(e, "55000", BLAST_TXN,
+	    "currval and lastval are not defined: no sequence was used in this transaction");
+	err_hint(e,
+	    "Call them in the transaction that called nextval, or use INSERT … RETURNING, or pool_mode = \"session\".");
 	return RC_ERR;
 }
 
 enum rc
-session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx, struct plan *plan, struct err *e)
+session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx,
+    struct plan *plan, struct err *e)
 {
 	int shard = hinted_shard(s, shape);
 	const struct sql_stmt *stmt = i < 0 ? NULL : &shape->stmts->v[i];
@@ -147,12 +158,15 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 		return RC_ERR;
 	if (stmt == NULL || stmt->kind == STMT_UNREADABLE)
 		*plan = (struct plan){.kind = PLAN_ANY, .shard = session_any_shard(s)};
-	else if ((stmt->kind == STMT_EXECUTE || (stmt->inner != NULL && stmt->inner->kind == STMT_EXECUTE)) &&
-	         s->x->sql_prepared != NULL)
-		rc = plan_execute(s, stmt->kind == STMT_EXECUTE ? stmt : stmt->inner, ctx, plan, e);
+	else if ((stmt->kind == STMT_EXECUTE ||
+		     (stmt->inner != NULL && stmt->inner->kind == STMT_EXECUTE)) &&
+	    s->x->sql_prepared != NULL)
+		rc = plan_execute(
+		    s, stmt->kind == STMT_EXECUTE ? stmt : stmt->inner, ctx, plan, e);
 	else
 		rc = plan_run(shape, i, ctx, plan, e);
-	if (stmt != NULL && stmt->kind == STMT_UNREADABLE && !session_one_shard(s) && shard == SHARD_NONE) {
+	if (stmt != NULL && stmt->kind == STMT_UNREADABLE && !session_one_shard(s) &&
+	    shard == SHARD_NONE) {
 		/* The default shard parses it; were it run there, the answer might be wrong. */
 		*e = shape->stmts->err;
 		return RC_ERR;
@@ -160,7 +174,10 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 	if (shard != SHARD_NONE) { /* the session knows better */
 		bool read_only = rc == RC_OK && plan->read_only;
 
-		*plan = (struct plan){.kind = PLAN_ONE, .shard = shard, .read_only = read_only, .sharded = true};
+		*plan = (struct plan){.kind = PLAN_ONE,
+		    .shard = shard,
+		    .read_only = read_only,
+		    .sharded = true};
 	} else if (rc == RC_ERR && stmt != NULL && stmt->kind != STMT_UNREADABLE) {
 		return RC_ERR;
 	}
@@ -178,10 +195,12 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 
 /* EXECUTE name(…): the prepared statement's plan with these arguments as its parameters. */
 static enum rc
-plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ctx, struct plan *plan, struct err *e)
+plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ctx,
+    struct plan *plan, struct err *e)
 {
 	struct prepared *p = s->x->sql_prepared;
-	struct plan_param *params = ARENA_NEW_N(ctx->arena, struct plan_param, stmt->n_args + 1);
+	struct plan_param *params =
+	    ARENA_NEW_N(ctx->arena, struct plan_param, stmt->n_args + 1);
 	struct plan_ctx inner = *ctx;
 
 	for (int i = 0; i < stmt->n_args; i++) {
@@ -189,21 +208,28 @@ plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ct
 		struct slice text = v->text;
 
 		if (v->kind == VALUE_CONST &&
-		    sql_const_decode(ctx->arena, &ctx->consts->v[v->index], &text, e) != RC_OK)
+		    sql_const_decode(ctx->arena, &ctx->consts->v[v->index], &text, e) !=
+			RC_OK)
 			return RC_ERR;
 		if (v->negated) {
-			char *minus = arena_printf(ctx->arena, "-%.*s", (int)text.len, text.ptr);
+			char *minus =
+			    arena_printf(ctx->arena, "-%.*s", (int)text.len, text.ptr);
 
 			text = slice_of(minus);
 		}
-		params[i] = (struct plan_param){text.ptr, v->kind == VALUE_NULL ? -1 : (int32_t)text.len, 0};
-		if (v->kind == VALUE_PARAM && ctx->params != NULL && (int)v->index <= ctx->n_params)
+		params[i] = (struct plan_param){
+		    text.ptr, v->kind == VALUE_NULL ? -1 : (int32_t)text.len, 0};
+		if (v->kind == VALUE_PARAM && ctx->params != NULL &&
+		    (int)v->index <= ctx->n_params)
 			params[i] = ctx->params[v->index - 1];
-		else if ((v->kind == VALUE_UNKNOWN || v->kind == VALUE_PARAM) && !session_one_shard(s))
-			return err_set(e, "0A000", BLAST_STMT, "EXECUTE with an argument that is not a constant or a parameter");
+		else if ((v->kind == VALUE_UNKNOWN || v->kind == VALUE_PARAM) &&
+		    !session_one_shard(s))
+			return err_set(e, "0A000", BLAST_STMT,
+			    "EXECUTE with an argument that is not a constant or a parameter");
 	}
 	if (p->shape->stmts == NULL || p->shape->stmts->n != 1)
-		return err_set(e, "42601", BLAST_STMT, "a prepared statement is one statement");
+		return err_set(
+		    e, "42601", BLAST_STMT, "a prepared statement is one statement");
 	inner.consts = &p->consts;
 	inner.params = params;
 	inner.n_params = stmt->n_args;
@@ -274,7 +300,8 @@ session_health_changed(struct session *s)
 		try_again(s);
 	else if (x->blocked == BLOCK_LSN)
 		session_unblock(s);
-	else if (x->blocked == BLOCK_SCHEMA && (x->gave_up || !session_schema_behind(s))) {
+	else if (x->blocked == BLOCK_SCHEMA &&
+	    (x->gave_up || !session_schema_behind(s))) {
 		session_unpark(s);
 		session_unblock(s);
 	}
@@ -298,7 +325,8 @@ first_writable(struct cluster_shard *shard, struct backend *primary)
 }
 
 static bool
-wants_replica(const struct session *s, const struct plan *plan, const struct cluster_shard *shard)
+wants_replica(
+    const struct session *s, const struct plan *plan, const struct cluster_shard *shard)
 {
 	const struct exec *x = s->x;
 	bool read_tx = x->begin != NULL && x->tx_read_only;
@@ -308,27 +336,32 @@ wants_replica(const struct session *s, const struct plan *plan, const struct clu
 	if (x->begin != NULL)
 		return read_tx && (plan->read_only || plan->kind == PLAN_ANY);
 	return plan->read_only &&
-	       (s->target == TARGET_REPLICA ||
-	           CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, split_reads));
+	    (s->target == TARGET_REPLICA ||
+		CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, split_reads));
 }
 
 /* A replica for this read; NULL: the primary. RC_AGAIN: one may be there in a moment. */
 static enum rc
-find_replica(struct session *s, struct cluster_shard *shard, int index, struct backend **out)
+find_replica(
+    struct session *s, struct cluster_shard *shard, int index, struct backend **out)
 {
 	const struct settings *set = &s->db->cluster->conf->shards[index].settings;
 	const struct read_token *token = s->ryw_off ? NULL : tokens_get(s, index);
-	unsigned cursor = atomic_fetch_add_explicit(&shard->cursor, 1, memory_order_relaxed);
+	unsigned cursor =
+	    atomic_fetch_add_explicit(&shard->cursor, 1, memory_order_relaxed);
 	uint64_t now = loop_now_us(s->w->loop);
 
 	*out = choose_replica(shard->backends, shard->n, set->replica_policy, token, now,
 	    worker_random(s->w), &cursor);
-	if (*out != NULL || token == NULL || set->read_your_writes_wait_us == 0 || s->x->gave_up)
+	if (*out != NULL || token == NULL || set->read_your_writes_wait_us == 0 ||
+	    s->x->gave_up)
 		return RC_OK;
-	if (choose_replica(shard->backends, shard->n, set->replica_policy, NULL, now, 0, &cursor) == NULL)
+	if (choose_replica(shard->backends, shard->n, set->replica_policy, NULL, now, 0,
+		&cursor) == NULL)
 		return RC_OK;
 	for (int i = 0; i < shard->n; i++)
-		health_hurry(s->w->proc->health, shard->backends[i], now + set->read_your_writes_wait_us);
+		health_hurry(s->w->proc->health, shard->backends[i],
+		    now + set->read_your_writes_wait_us);
 	session_park(s, BLOCK_TOKEN, set->read_your_writes_wait_us);
 	return RC_AGAIN;
 }
@@ -340,13 +373,16 @@ no_primary(struct session *s, const struct plan *plan, struct err *e)
 	struct cluster_shard *shard = &s->db->cluster->shards[plan->shard];
 
 	if (wait > 0 && !s->x->gave_up) {
-		health_hurry(s->w->proc->health, shard->backends[0], loop_now_us(s->w->loop) + wait);
+		health_hurry(s->w->proc->health, shard->backends[0],
+		    loop_now_us(s->w->loop) + wait);
 		session_park(s, BLOCK_PRIMARY, wait);
 		return RC_AGAIN;
 	}
-	(void)err_set(e, "08001", BLAST_STMT, "shard %s of database %s has no primary now", shard->name,
+	(void)err_set(e, "08001", BLAST_STMT,
+	    "shard %s of database %s has no primary now", shard->name,
 	    s->db->cluster->name);
-	err_hint(e, "SHOW SHARDS on the admin console tells what is known of its servers.");
+	err_hint(
+	    e, "SHOW SHARDS on the admin console tells what is known of its servers.");
 	return RC_ERR;
 }
 
@@ -386,7 +422,8 @@ adopt(struct session *s, struct server *server)
 	server->stream.io.low_water = OUTPUT_LOW;
 	x->gave_up = false;
 	x->trouble_since_us = 0;
-	atomic_fetch_add_explicit(&s->db->stats->server_assignments, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(
+	    &s->db->stats->server_assignments, 1, memory_order_relaxed);
 }
 
 static void
@@ -395,8 +432,8 @@ granted(struct waiter *w, struct server *server)
 	struct exec *x = LIST_ENTRY(w, struct exec, waiter);
 	struct session *s = x->session;
 
-	atomic_fetch_add_explicit(&s->db->stats->wait_us, loop_now_us(s->w->loop) - w->since_us,
-	    memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->db->stats->wait_us,
+	    loop_now_us(s->w->loop) - w->since_us, memory_order_relaxed);
 	histogram_record(s->db->stats->wait_hist, loop_now_us(s->w->loop) - w->since_us);
 	adopt(s, server);
 	if (session_replay(s) == RC_OK)
@@ -408,14 +445,16 @@ granted(struct waiter *w, struct server *server)
 static bool
 server_trouble(const struct err *e)
 {
-	return strncmp(e->sqlstate, "08", 2) == 0 || strcmp(e->sqlstate, "57P03") == 0 || strcmp(e->sqlstate, "57P01") == 0;
+	return strncmp(e->sqlstate, "08", 2) == 0 || strcmp(e->sqlstate, "57P03") == 0 ||
+	    strcmp(e->sqlstate, "57P01") == 0;
 }
 
 static enum rc
 wait_for_server(struct session *s, void (*resume)(struct session *))
 {
 	struct exec *x = s->x;
-	uint64_t limit = s->db->cluster->conf->settings.primary_wait_us, now = loop_now_us(s->w->loop);
+	uint64_t limit = s->db->cluster->conf->settings.primary_wait_us,
+		 now = loop_now_us(s->w->loop);
 
 	if (x->trouble_since_us == 0)
 		x->trouble_since_us = now;
@@ -435,7 +474,8 @@ not_granted(struct waiter *w, const struct err *e)
 	struct session *s = LIST_ENTRY(w, struct exec, waiter)->session;
 	struct err mine;
 
-	if (server_trouble(e) && s->state == SESSION_ACTIVE && wait_for_server(s, s->x->resume) == RC_AGAIN)
+	if (server_trouble(e) && s->state == SESSION_ACTIVE &&
+	    wait_for_server(s, s->x->resume) == RC_AGAIN)
 		return;
 	s->x->resume = NULL;
 	s->x->blocked = BLOCK_NOT;
@@ -455,11 +495,14 @@ acquire(struct session *s, void (*resume)(struct session *), struct err *e)
 
 	x->waiter.granted = granted;
 	x->waiter.failed = not_granted;
-	switch (pool_acquire(pools_get(s->w->pools, x->backend, &s->identity->login), &x->waiter, &server, e)) {
+	switch (pool_acquire(pools_get(s->w->pools, x->backend, &s->identity->login),
+	    &x->waiter, &server, e)) {
 	case RC_ERR:
 		x->shard = SHARD_NONE;
 		e->blast = BLAST_TXN;
-		return server_trouble(e) && s->state == SESSION_ACTIVE ? wait_for_server(s, resume) : RC_ERR;
+		return server_trouble(e) && s->state == SESSION_ACTIVE
+		    ? wait_for_server(s, resume)
+		    : RC_ERR;
 	case RC_AGAIN:
 		x->resume = resume;
 		session_block(s, BLOCK_SERVER);
@@ -485,7 +528,8 @@ other_shard(struct session *s, const struct plan *plan, struct err *e)
 	    "this transaction is on shard %s, the statement belongs to shard %s",
 	    c->shards[s->x->shard].name, c->shards[plan->shard].name);
 	if (s->pins != 0)
-		err_hint(e, "The session is pinned to its server (SHOW CLIENTS says why); DISCARD ALL frees it.");
+		err_hint(e,
+		    "The session is pinned to its server (SHOW CLIENTS says why); DISCARD ALL frees it.");
 	else
 		err_hint(e, "A transaction stays on the shard of its first statement.");
 	return RC_ERR;
@@ -536,7 +580,8 @@ move_away(struct session *s, void (*resume)(struct session *))
 }
 
 enum rc
-session_need_server(struct session *s, const struct plan *plan, void (*resume)(struct session *), struct err *e)
+session_need_server(struct session *s, const struct plan *plan,
+    void (*resume)(struct session *), struct err *e)
 {
 	struct exec *x = s->x;
 	enum rc rc;
@@ -586,7 +631,8 @@ session_sent(struct session *s, const struct plan *plan, const struct sql_stmts 
 		x->started_us = loop_now_us(s->w->loop);
 		session_start_timer(s);
 	}
-	atomic_fetch_add_explicit(&s->db->stats->plans[plan->kind], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(
+	    &s->db->stats->plans[plan->kind], 1, memory_order_relaxed);
 }
 
 /* The server is at ReadyForQuery 'I' with nothing outstanding, and what is applied on it is what the session has. */
@@ -605,7 +651,8 @@ session_release_server(struct session *s)
 		x->backend = NULL;
 		x->on_replica = false;
 	}
-	if (!reader_at_boundary(&server->reader)) { /* something came behind ReadyForQuery */
+	if (!reader_at_boundary(
+		&server->reader)) { /* something came behind ReadyForQuery */
 		pool_discard(server, true);
 		return;
 	}

@@ -96,7 +96,8 @@ tokens_print(struct session *s, struct arena *a, const char **text)
 		if (!settle(s, &t->v[i]) && !s->x->gave_up)
 			return RC_AGAIN;
 		*text = arena_printf(a, "%s%s%s:%X/%X@%u", *text, i > 0 ? "," : "",
-		    s->db->cluster->shards[t->v[i].shard].name, (unsigned)(k->lsn >> 32), (unsigned)k->lsn, k->timeline);
+		    s->db->cluster->shards[t->v[i].shard].name, (unsigned)(k->lsn >> 32),
+		    (unsigned)k->lsn, k->timeline);
 	}
 	return RC_OK;
 }
@@ -109,7 +110,9 @@ tokens_wait(struct session *s, void (*again)(struct session *))
 
 	for (int i = 0; i < s->tokens->n; i++)
 		for (int j = 0; j < s->db->cluster->shards[s->tokens->v[i].shard].n; j++)
-			health_hurry(s->w->proc->health, s->db->cluster->shards[s->tokens->v[i].shard].backends[j], until);
+			health_hurry(s->w->proc->health,
+			    s->db->cluster->shards[s->tokens->v[i].shard].backends[j],
+			    until);
 	s->x->resume = again;
 	session_park(s, BLOCK_LSN, 2000000);
 }
@@ -123,7 +126,8 @@ parse_one(struct session *s, char *item, struct err *e)
 	struct read_token *t;
 	char rest;
 
-	if (colon != NULL && sscanf(colon + 1, "%8X/%8X@%u%c", &hi, &lo, &timeline, &rest) == 3) {
+	if (colon != NULL &&
+	    sscanf(colon + 1, "%8X/%8X@%u%c", &hi, &lo, &timeline, &rest) == 3) {
 		*colon = '\0';
 		for (int i = 0; i < c->n_shards; i++)
 			if (strcmp(c->shards[i].name, item) == 0) {
@@ -133,11 +137,14 @@ parse_one(struct session *s, char *item, struct err *e)
 				t->timeline = timeline;
 				return RC_OK;
 			}
-		return err_set(e, "22023", BLAST_TXN, "weir.read_after names shard \"%s\", which database %s does not have",
+		return err_set(e, "22023", BLAST_TXN,
+		    "weir.read_after names shard \"%s\", which database %s does not have",
 		    item, c->name);
 	}
-	(void)err_set(e, "22023", BLAST_TXN, "invalid value for parameter \"weir.read_after\": \"%s\"", item);
-	err_hint(e, "It is what SHOW weir.lsn printed: shard:LSN@timeline, separated by commas.");
+	(void)err_set(e, "22023", BLAST_TXN,
+	    "invalid value for parameter \"weir.read_after\": \"%s\"", item);
+	err_hint(e,
+	    "It is what SHOW weir.lsn printed: shard:LSN@timeline, separated by commas.");
 	return RC_ERR;
 }
 
@@ -151,7 +158,8 @@ tokens_parse(struct session *s, struct slice text, struct err *e)
 		free(s->tokens);
 		s->tokens = NULL;
 	}
-	for (char *item = strtok_r(copy, ", ", &save); item != NULL && rc == RC_OK; item = strtok_r(NULL, ", ", &save))
+	for (char *item = strtok_r(copy, ", ", &save); item != NULL && rc == RC_OK;
+	     item = strtok_r(NULL, ", ", &save))
 		rc = parse_one(s, item, e);
 	free(copy);
 	return rc;

@@ -19,9 +19,10 @@ struct varset {
 	atomic_int refs;
 	int n;
 	uint64_t hash;
-	struct varset *next;      /* in the intern table */
-	struct varset *parse_set; /* those that change how a text is parsed (search_path …); NULL: none */
-	struct var v[];           /* sorted by name */
+	struct varset *next; /* in the intern table */
+	struct varset *
+	    parse_set; /* those that change how a text is parsed (search_path …); NULL: none */
+	struct var v[]; /* sorted by name */
 };
 
 /* The empty set is NULL. */

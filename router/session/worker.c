@@ -116,7 +116,8 @@ worker_view_unref(struct dbview *v)
 const struct schema *
 dbview_schema(struct dbview *v)
 {
-	unsigned gen = atomic_load_explicit(&v->cluster->schema_gen, memory_order_acquire);
+	unsigned gen =
+	    atomic_load_explicit(&v->cluster->schema_gen, memory_order_acquire);
 
 	if (gen == v->schema_gen)
 		return v->schema;
@@ -177,11 +178,13 @@ same_text(const char *a, const char *b)
 static bool
 same_login(const struct pool_login *a, const struct pool_login *b)
 {
-	return same_text(a->user, b->user) && same_text(a->database, b->database) && same_text(a->password, b->password) &&
-	       same_text(a->md5, b->md5) && a->replication == b->replication && a->startup == NULL && b->startup == NULL &&
-	       a->has_scram_keys == b->has_scram_keys &&
-	       (!a->has_scram_keys || (memcmp(a->client_key, b->client_key, sizeof a->client_key) == 0 &&
-	                                  memcmp(a->server_key, b->server_key, sizeof a->server_key) == 0));
+	return same_text(a->user, b->user) && same_text(a->database, b->database) &&
+	    same_text(a->password, b->password) && same_text(a->md5, b->md5) &&
+	    a->replication == b->replication && a->startup == NULL &&
+	    b->startup == NULL && a->has_scram_keys == b->has_scram_keys &&
+	    (!a->has_scram_keys ||
+		(memcmp(a->client_key, b->client_key, sizeof a->client_key) == 0 &&
+		    memcmp(a->server_key, b->server_key, sizeof a->server_key) == 0));
 }
 
 static char *
@@ -191,13 +194,15 @@ copy(const char *s)
 }
 
 struct identity *
-worker_identity(struct worker *w, struct dbview *db, struct slice user, const struct pool_login *login)
+worker_identity(struct worker *w, struct dbview *db, struct slice user,
+    const struct pool_login *login)
 {
 	struct identity *id;
 
 	LIST_FOREACH(it, &w->identities) {
 		id = LIST_ENTRY(it, struct identity, node);
-		if (id->db == db && slice_eq_str(user, id->user) && same_login(&id->login, login)) {
+		if (id->db == db && slice_eq_str(user, id->user) &&
+		    same_login(&id->login, login)) {
 			id->refs++;
 			return id;
 		}

@@ -10,7 +10,7 @@
 #include "pool/health.h"
 #include "pool/pool_impl.h"
 
-#define N 4
+#define N   4
 #define NOW UINT64_C(1000000000)
 
 static struct backend *b[N];

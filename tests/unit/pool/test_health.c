@@ -67,7 +67,7 @@ setup(void **state)
 	(void)state;
 	log_setup(LOG_LOGFMT, LOG_ERROR, 0);
 	have_pg = test_pg_init(&pg) && test_pg_start(&pg) && make_standby() &&
-		  test_pg_sql(&pg, "CREATE ROLE prober LOGIN");
+	    test_pg_sql(&pg, "CREATE ROLE prober LOGIN");
 	if (!have_pg) {
 		print_message("no PostgreSQL 15 here: nothing is tested\n");
 		return 0;

@@ -21,8 +21,8 @@ group_setup(void **state)
 	(void)state;
 	log_setup(LOG_LOGFMT, LOG_ERROR, 0);
 	have_pg = test_pg_init(&pg) && test_pg_start(&pg) &&
-		  test_pg_sql(&pg, "CREATE ROLE anna LOGIN") &&
-		  test_pg_sql(&pg, "CREATE ROLE bert LOGIN");
+	    test_pg_sql(&pg, "CREATE ROLE anna LOGIN") &&
+	    test_pg_sql(&pg, "CREATE ROLE bert LOGIN");
 	if (!have_pg)
 		print_message("no PostgreSQL 15 here: nothing is tested\n");
 	return 0;
@@ -170,8 +170,9 @@ budget_is_exact(void **state)
 	}
 	assert_in_range(atomic_load(&seen_max), 1, 5);
 	assert_int_equal(atomic_load(&BACKEND->waiting), 0);
-	EVENTUALLY(3000, atomic_load(&BACKEND->connections) ==
-			     world_idle(&world, 0) + world_idle(&world, 1));
+	EVENTUALLY(3000,
+	    atomic_load(&BACKEND->connections) ==
+		world_idle(&world, 0) + world_idle(&world, 1));
 	world_stop(&world);
 }
 
@@ -241,14 +242,15 @@ turn_tls_on(void)
 
 	test_cert_make(
 	    &cert, pg.data, "server", "localhost", "DNS:localhost", EVP_sha256(), NULL);
-	if (geteuid() == 0 && (chown(cert.cert_file, user->pw_uid, user->pw_gid) != 0 ||
-				  chown(cert.key_file, user->pw_uid, user->pw_gid) != 0))
+	if (geteuid() == 0 &&
+	    (chown(cert.cert_file, user->pw_uid, user->pw_gid) != 0 ||
+		chown(cert.key_file, user->pw_uid, user->pw_gid) != 0))
 		abort();
 	test_cert_free(&cert);
 	return test_pg_sql(&pg, "ALTER SYSTEM SET ssl_cert_file = 'server.crt'") &&
-	       test_pg_sql(&pg, "ALTER SYSTEM SET ssl_key_file = 'server.key'") &&
-	       test_pg_sql(&pg, "ALTER SYSTEM SET ssl = on") &&
-	       test_pg_sql(&pg, "SELECT pg_reload_conf()");
+	    test_pg_sql(&pg, "ALTER SYSTEM SET ssl_key_file = 'server.key'") &&
+	    test_pg_sql(&pg, "ALTER SYSTEM SET ssl = on") &&
+	    test_pg_sql(&pg, "SELECT pg_reload_conf()");
 }
 
 static void
@@ -437,8 +439,9 @@ terminated_at_rest_is_noticed(void **state)
 	start(1, 5);
 	client_start(&clients[0], &world, 0, "anna", "SELECT 1", 1, 0);
 	wait_all(1, 3000);
-	assert_true(test_pg_sql(&pg, "SELECT pg_terminate_backend(pid) FROM "
-				     "pg_stat_activity WHERE usename = 'anna'"));
+	assert_true(test_pg_sql(&pg,
+	    "SELECT pg_terminate_backend(pid) FROM "
+	    "pg_stat_activity WHERE usename = 'anna'"));
 	EVENTUALLY(2000, atomic_load(&BACKEND->connections) == 0);
 	client_start(&clients[0], &world, 0, "anna", "SELECT 1", 1, 0);
 	wait_all(1, 3000);

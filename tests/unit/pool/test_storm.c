@@ -239,9 +239,9 @@ group_setup(void **state)
 	(void)state;
 	log_setup(LOG_LOGFMT, LOG_ERROR, 0);
 	have_pg = test_pg_init(&pg) && test_pg_start(&pg) &&
-		  test_pg_sql(&pg, "CREATE ROLE anna LOGIN") &&
-		  test_pg_sql(&pg, "CREATE ROLE bert LOGIN") &&
-		  test_pg_sql(&pg, "CREATE ROLE carl LOGIN");
+	    test_pg_sql(&pg, "CREATE ROLE anna LOGIN") &&
+	    test_pg_sql(&pg, "CREATE ROLE bert LOGIN") &&
+	    test_pg_sql(&pg, "CREATE ROLE carl LOGIN");
 	if (!have_pg)
 		print_message("no PostgreSQL 15 here: nothing is tested\n");
 	return 0;
@@ -291,7 +291,7 @@ show(void *arg)
 	print_message("worker %d: oldest %lu coming %d\n", ps->index,
 	    (unsigned long)b->worker[ps->index].oldest_wait_us,
 	    b->worker[ps->index].coming);
-	LIST_FOREACH (n, &ps->all) {
+	LIST_FOREACH(n, &ps->all) {
 		struct pool *p = LIST_ENTRY(n, struct pool, node);
 
 		print_message(

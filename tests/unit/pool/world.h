@@ -101,11 +101,10 @@ world_start(struct world *w, const struct test_pg *pg, int n)
 	w->backend = world_backend(pg->dir, pg->port);
 	assert_int_equal(dialer_create(&w->dialer, 2, &e), RC_OK);
 	for (int i = 0; i < n; i++) {
-		enum loop_kind kind =
-		    getenv("WEIR_EVENT_LOOP") != NULL &&
-			    strcmp(getenv("WEIR_EVENT_LOOP"), "epoll") == 0
-			? LOOP_EPOLL
-			: LOOP_AUTO;
+		enum loop_kind kind = getenv("WEIR_EVENT_LOOP") != NULL &&
+			strcmp(getenv("WEIR_EVENT_LOOP"), "epoll") == 0
+		    ? LOOP_EPOLL
+		    : LOOP_AUTO;
 
 		assert_int_equal(loop_create(&w->loop[i], kind, &e), RC_OK);
 		w->pools[i] = pools_create(w->loop[i], i, w->dialer);

@@ -38,7 +38,8 @@ sets(const char *sql, const char *key, const char *value)
 		fail_msg("%s: %s", sql, err.msg);
 	assert_int_equal(line.id, COMMAND_set);
 	if (!slice_eq_str(line.key, key) || !slice_eq_str(line.value, value))
-		fail_msg("%s: \"%.*s\" = \"%.*s\"", sql, (int)line.key.len, line.key.ptr, (int)line.value.len, line.value.ptr);
+		fail_msg("%s: \"%.*s\" = \"%.*s\"", sql, (int)line.key.len, line.key.ptr,
+		    (int)line.value.len, line.value.ptr);
 }
 
 static void
@@ -56,7 +57,8 @@ test_words(void **state)
 	is("SHOW POOLS", COMMAND_show_pools, "");
 	is("show pools;", COMMAND_show_pools, "");
 	is("  Show\n\tPools ; ; ", COMMAND_show_pools, "");
-	is("/* a /* nested */ comment */ SHOW -- here\n STATS_TOTALS; -- and here", COMMAND_show_stats_totals, "");
+	is("/* a /* nested */ comment */ SHOW -- here\n STATS_TOTALS; -- and here",
+	    COMMAND_show_stats_totals, "");
 	is("SHOW HELP", COMMAND_show_help, "");
 	is("SELECT 1", COMMAND_select_one, "");
 	is("discard all", COMMAND_ignore_discard, "all");
@@ -150,7 +152,9 @@ static void
 test_empty(void **state)
 {
 	(void)state;
-	for (const char *const *p = (const char *const[]){"", ";", " \n;; ", "-- nothing", "/* nothing */ ;", NULL}; *p; p++) {
+	for (const char *const *p = (const char *const[]){"", ";", " \n;; ", "-- nothing",
+		 "/* nothing */ ;", NULL};
+	     *p; p++) {
 		assert_int_equal(parse(*p), RC_OK);
 		assert_true(line.empty);
 	}
@@ -164,7 +168,8 @@ test_any_bytes(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20000; i++) {
-		static const char alphabet[] = "SETshow pause'\"\\;$=-/*.\xc3\x28\xff\0a1";
+		static const char alphabet[] =
+		    "SETshow pause'\"\\;$=-/*.\xc3\x28\xff\0a1";
 		size_t n = (seed >> 8) % 40;
 		char *text = malloc(n + 1);
 
@@ -191,7 +196,8 @@ test_table(void **state)
 		assert_true(table_columns(admin_commands[i].table) <= TABLE_COLUMNS_MAX);
 		admin_tag((enum admin_command_id)i, tag, sizeof tag);
 		assert_true(tag[0] != '\0');
-		if (strncmp(admin_commands[i].words, "SHOW", 4) != 0 && strcmp(admin_commands[i].words, "SELECT 1") != 0)
+		if (strncmp(admin_commands[i].words, "SHOW", 4) != 0 &&
+		    strcmp(admin_commands[i].words, "SELECT 1") != 0)
 			assert_int_equal(admin_commands[i].table, TABLE_none);
 	}
 	admin_tag(COMMAND_show_pools, tag, sizeof tag);
@@ -211,9 +217,12 @@ static void
 test_mask(void **state)
 {
 	(void)state;
-	assert_string_equal(masked("SELECT * FROM t WHERE a = 'x' AND b=-12.5", 200), "SELECT * FROM t WHERE a = ? AND b=-?");
-	assert_string_equal(masked("ALTER ROLE a PASSWORD 'secret'", 200), "ALTER ROLE a PASSWORD ?");
-	assert_string_equal(masked("ALTER ROLE a PASSWORD $$secret$$ -- secret", 200), "ALTER ROLE a PASSWORD ?");
+	assert_string_equal(masked("SELECT * FROM t WHERE a = 'x' AND b=-12.5", 200),
+	    "SELECT * FROM t WHERE a = ? AND b=-?");
+	assert_string_equal(
+	    masked("ALTER ROLE a PASSWORD 'secret'", 200), "ALTER ROLE a PASSWORD ?");
+	assert_string_equal(masked("ALTER ROLE a PASSWORD $$secret$$ -- secret", 200),
+	    "ALTER ROLE a PASSWORD ?");
 	assert_string_equal(masked("SELECT 'cut off in the mid", 200), "SELECT …");
 	assert_string_equal(masked("select\n  /* c */  $1", 200), "select $1");
 	assert_string_equal(masked("select column_a, column_b", 12), "select …");

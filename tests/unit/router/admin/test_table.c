@@ -27,14 +27,17 @@ static void
 test_columns(void **state)
 {
 	(void)state;
-	begins_with(TABLE_pools, "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
+	begins_with(TABLE_pools,
+	    "database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
 	    "sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode "
 	    "load_balance_hosts");
-	begins_with(TABLE_stats, "database total_server_assignment_count total_xact_count total_query_count total_received "
+	begins_with(TABLE_stats,
+	    "database total_server_assignment_count total_xact_count total_query_count total_received "
 	    "total_sent total_xact_time total_query_time total_wait_time total_client_parse_count "
 	    "total_server_parse_count total_bind_count avg_server_assignment_count avg_xact_count avg_query_count "
 	    "avg_recv avg_sent avg_xact_time avg_query_time avg_wait_time");
-	begins_with(TABLE_clients, "type user database replication state addr port local_addr local_port connect_time "
+	begins_with(TABLE_clients,
+	    "type user database replication state addr port local_addr local_port connect_time "
 	    "request_time wait wait_us close_needed ptr link remote_pid tls application_name prepared_statements id");
 	assert_int_equal(table_columns(TABLE_none), 0);
 	assert_int_equal(table_columns(TABLE_version), 1);
@@ -138,8 +141,9 @@ test_utf8(void **state)
 	assert_int_equal(utf8_char("\xc3\xa9"), 2);
 	assert_int_equal(utf8_char("\xe2\x82\xac"), 3);
 	assert_int_equal(utf8_char("\xf0\x9f\x98\x80"), 4);
-	for (const char *const *p = (const char *const[]){"\xff", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80",
-	         "\xe2\x82", "\xf4\x90\x80\x80", "\x80", "\xf0\x9f\x98", NULL};
+	for (const char *const *p = (const char *const[]){"\xff", "\xc3", "\xc0\x80",
+		 "\xe0\x80\x80", "\xed\xa0\x80", "\xe2\x82", "\xf4\x90\x80\x80", "\x80",
+		 "\xf0\x9f\x98", NULL};
 	     *p; p++)
 		assert_int_equal(utf8_char(*p), 0);
 	msgbuf_init(&out);
@@ -178,9 +182,12 @@ test_histogram(void **state)
 	histogram_record(&h, 1000);
 	histogram_record(&h, UINT64_C(1) << 50);
 	metrics_histogram(&t, "weir_x_seconds", "shop", &h);
-	assert_non_null(strstr(t.p, "weir_x_seconds_bucket{database=\"shop\",le=\"0.000003\"} 1\n"));
-	assert_non_null(strstr(t.p, "weir_x_seconds_bucket{database=\"shop\",le=\"0.001023\"} 2\n"));
-	assert_non_null(strstr(t.p, "weir_x_seconds_bucket{database=\"shop\",le=\"+Inf\"} 3\n"));
+	assert_non_null(
+	    strstr(t.p, "weir_x_seconds_bucket{database=\"shop\",le=\"0.000003\"} 1\n"));
+	assert_non_null(
+	    strstr(t.p, "weir_x_seconds_bucket{database=\"shop\",le=\"0.001023\"} 2\n"));
+	assert_non_null(
+	    strstr(t.p, "weir_x_seconds_bucket{database=\"shop\",le=\"+Inf\"} 3\n"));
 	assert_non_null(strstr(t.p, "weir_x_seconds_count{database=\"shop\"} 3\n"));
 	free(t.p);
 }

@@ -634,7 +634,7 @@ several_columns(void **state)
 	run("CREATE TEMP TABLE parent (a bigint, b text, c date) PARTITION BY HASH (a, "
 	    "b, c)");
 	for (int i = 0; i < rounds(300); i++) {
-		char a[30], b[30], c[30], bucket[20];
+		char a[30], b[30], c[40], bucket[20];
 		const char *params[4] = {a, b, c, bucket};
 		struct key k[3];
 		struct err e;

@@ -72,8 +72,8 @@ reads_arguments(const json_t *call)
 		name = json_string_value(
 		    json_object_get(json_object_get(last, "String"), "str"));
 	return name != NULL &&
-	       (strcmp(name, "set_config") == 0 || strcmp(name, "nextval") == 0 ||
-		   strcmp(name, "setval") == 0 || strcmp(name, "currval") == 0);
+	    (strcmp(name, "set_config") == 0 || strcmp(name, "nextval") == 0 ||
+		strcmp(name, "setval") == 0 || strcmp(name, "currval") == 0);
 }
 
 static void

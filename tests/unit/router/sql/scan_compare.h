@@ -19,7 +19,7 @@ token_class_ok(const struct token *t, const PgQuery__ScanToken *g)
 	switch (t->kind) {
 	case TOK_IDENT:
 		return tok == PG_QUERY__TOKEN__IDENT || g->keyword_kind != 0 ||
-		       tok == PG_QUERY__TOKEN__NCHAR;
+		    tok == PG_QUERY__TOKEN__NCHAR;
 	case TOK_QIDENT:
 		return tok == PG_QUERY__TOKEN__IDENT;
 	case TOK_UIDENT:
@@ -58,7 +58,7 @@ token_class_ok(const struct token *t, const PgQuery__ScanToken *g)
 		return tok == PG_QUERY__TOKEN__NOT_EQUALS;
 	case TOK_COMMENT:
 		return tok == PG_QUERY__TOKEN__SQL_COMMENT ||
-		       tok == PG_QUERY__TOKEN__C_COMMENT;
+		    tok == PG_QUERY__TOKEN__C_COMMENT;
 	case TOK_CHAR:
 		return tok == *t->start;
 	default:
@@ -70,7 +70,7 @@ static int
 is_string(enum token_kind k)
 {
 	return k == TOK_STRING || k == TOK_ESTRING || k == TOK_BITS || k == TOK_HEX ||
-	       k == TOK_USTRING;
+	    k == TOK_USTRING;
 }
 
 /* A string that may go on behind a comment: libpg_query cuts it there, PostgreSQL does
