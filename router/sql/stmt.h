@@ -17,8 +17,9 @@
 #define STMT_KINDS(X)                                                                        \
 	X(SELECT, "select") /* also VALUES, TABLE */                                         \
 	X(INSERT, "insert")                                                                  \
-	X(UPDATE, "update") X(DELETE, "delete") X(MERGE, "merge")                            \
-	    X(COPY_FROM, "copy from") X(COPY_TO, "copy to")                                  \
+	X(UPDATE, "update")                                                                  \
+	X(DELETE, "delete") X(MERGE, "merge") X(COPY_FROM, "copy from")                      \
+	    X(COPY_TO, "copy to")                                                            \
 		X(EXPLAIN, "explain") /* inner: the statement explained */                   \
 	    X(BEGIN, "begin")         /* also START TRANSACTION; read_only as written */     \
 	    X(COMMIT, "commit") X(ROLLBACK, "rollback") /* chain: AND CHAIN */               \

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-#define CHECK(cond)                                                                     \
-	do {                                                                            \
-		if (!(cond)) {                                                          \
-			fprintf(stderr, "line %d: %s\n", __LINE__, #cond);              \
-			exit(1);                                                        \
-		}                                                                       \
+#define CHECK(cond)                                                        \
+	do {                                                               \
+		if (!(cond)) {                                             \
+			fprintf(stderr, "line %d: %s\n", __LINE__, #cond); \
+			exit(1);                                           \
+		}                                                          \
 	} while (0)
 
 static PGconn *
@@ -45,7 +45,8 @@ test_params(PGconn *c)
 	const char *values[] = {(char *)&n, "gr\xc3\xbc\xc3\x9f dich", NULL};
 	int lengths[] = {4, 0, 0}, formats[] = {1, 0, 0};
 	Oid types[] = {23, 25, 1082};
-	PGresult *r = PQexecParams(c, "SELECT $1 + 1, $2, $3 IS NULL", 3, types, values, lengths, formats, 1);
+	PGresult *r = PQexecParams(
+	    c, "SELECT $1 + 1, $2, $3 IS NULL", 3, types, values, lengths, formats, 1);
 	CHECK(PQresultStatus(r) == PGRES_TUPLES_OK);
 	uint32_t got;
 	memcpy(&got, PQgetvalue(r, 0, 0), 4);
@@ -78,8 +79,8 @@ expect(PGconn *c, ExecStatusType status)
 {
 	PGresult *r = next_result(c);
 	if (PQresultStatus(r) != status) {
-		fprintf(stderr, "got %s, wanted %s: %s", PQresStatus(PQresultStatus(r)), PQresStatus(status),
-		    PQresultErrorMessage(r));
+		fprintf(stderr, "got %s, wanted %s: %s", PQresStatus(PQresultStatus(r)),
+		    PQresStatus(status), PQresultErrorMessage(r));
 		exit(1);
 	}
 	PQclear(r);
@@ -122,7 +123,8 @@ test_pipeline(PGconn *c)
 	expect(c, PGRES_COMMAND_OK);
 	expect(c, PGRES_PIPELINE_SYNC);
 	/* a flush request brings the answer with no sync */
-	CHECK(PQsendQueryParams(c, "SELECT count(*) FROM drv_libpq WHERE id >= 100", 0, NULL, NULL, NULL, NULL, 0));
+	CHECK(PQsendQueryParams(c, "SELECT count(*) FROM drv_libpq WHERE id >= 100", 0,
+	    NULL, NULL, NULL, NULL, 0));
 	CHECK(PQsendFlushRequest(c));
 	CHECK(PQflush(c) == 0);
 	PGresult *r = next_result(c);
@@ -212,7 +214,8 @@ test_same_names(void)
 		snprintf(arg, sizeof arg, "%d", round);
 		const char *values[] = {arg};
 		for (int i = 0; i < 8; i++)
-			CHECK(PQsendQueryPrepared(c[i], "same", 1, values, NULL, NULL, 0));
+			CHECK(
+			    PQsendQueryPrepared(c[i], "same", 1, values, NULL, NULL, 0));
 		for (int i = 0; i < 8; i++) {
 			PGresult *r = next_result(c[i]);
 			CHECK(PQresultStatus(r) == PGRES_TUPLES_OK);
