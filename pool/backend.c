@@ -44,14 +44,14 @@ copy(const char *s)
 }
 
 /* Every text of a target, so that copying, freeing and comparing cannot differ. */
-#define TARGET_TEXTS(X)                                                       \
-	X(host)                                                               \
-	X(hostaddr)                                                           \
-	X(port)                                                               \
-	X(dbname)                                                             \
-	X(user)                                                               \
-	X(password) X(sslmode) X(sslrootcert) X(sslcert) X(sslkey) X(options) \
-	    X(probe_user) X(probe_password)
+/* clang-format off */
+#define TARGET_TEXTS(X)                                                              \
+	X(host)                                                                      \
+	X(hostaddr)                                                                  \
+	X(port)                                                                      \
+	X(dbname) X(user) X(password) X(sslmode) X(sslrootcert) X(sslcert) X(sslkey) \
+	    X(options) X(probe_user) X(probe_password)
+/* clang-format on */
 
 static void
 target_copy(struct backend_target *to, const struct backend_target *from)

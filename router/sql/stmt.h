@@ -14,38 +14,32 @@
 #include "router/sql/shape.h"
 
 /* What a statement means to the session. One line each: kind, name for SHOW and logs. */
-#define STMT_KINDS(X)                                                                        \
-	X(SELECT, "select") /* also VALUES, TABLE */                                         \
-	X(INSERT, "insert")                                                                  \
-	X(UPDATE, "update")                                                                  \
-	X(DELETE, "delete") X(MERGE, "merge") X(COPY_FROM, "copy from")                      \
-	    X(COPY_TO, "copy to")                                                            \
-		X(EXPLAIN, "explain") /* inner: the statement explained */                   \
-	    X(BEGIN, "begin")         /* also START TRANSACTION; read_only as written */     \
-	    X(COMMIT, "commit") X(ROLLBACK, "rollback") /* chain: AND CHAIN */               \
-	    X(SAVEPOINT, "savepoint") X(RELEASE, "release")                                  \
-		X(ROLLBACK_TO, "rollback to") X(PREPARE_XACT, "prepare transaction")         \
-		    X(COMMIT_PREPARED, "commit prepared")                                    \
-			X(ROLLBACK_PREPARED, "rollback prepared")                            \
-			    X(SET_TRANSACTION, "set transaction")                            \
-				X(SET, "set") /* session level; name, text */                \
-	    X(SET_LOCAL, "set local") X(RESET, "reset") X(RESET_ALL, "reset all")            \
-		X(SHOW, "show") /* name */                                                   \
-	    X(DISCARD_ALL, "discard all")                                                    \
-		X(DISCARD, "discard") /* PLANS, SEQUENCES, TEMP */                           \
-	    X(PREPARE, "prepare") X(EXECUTE, "execute") X(DEALLOCATE, "deallocate") X(       \
-		DEALLOCATE_ALL, "deallocate all") X(LISTEN, "listen") X(UNLISTEN,            \
-		"unlisten") X(NOTIFY, "notify") X(DECLARE, "declare") X(FETCH, "fetch")      \
-		X(CLOSE, "close") X(CLOSE_ALL, "close all") X(LOCK, "lock") X(               \
-		    TRUNCATE, "truncate") X(CALL, "call") X(DO, "do") X(LOAD, "load")        \
-		    X(SET_CONSTRAINTS, "set constraints") X(DDL,                             \
-			"ddl") /* CREATE, ALTER, DROP, GRANT, COMMENT, … of objects */     \
-	    X(MAINTENANCE,                                                                   \
-		"maintenance") /* VACUUM, ANALYZE, REINDEX, CLUSTER, REFRESH MATVIEW */      \
-	    X(CLUSTER_DDL,                                                                   \
-		"cluster ddl") /* roles, databases, tablespaces, ALTER SYSTEM, CHECKPOINT */ \
-	    X(UNREADABLE,                                                                    \
-		"unreadable") /* libpg_query cannot read it: sql_stmts.err says why */
+/* clang-format off */
+#define STMT_KINDS(X)                                                                      \
+	X(SELECT, "select")           /* also VALUES, TABLE */                             \
+	X(INSERT, "insert") X(UPDATE, "update") X(DELETE, "delete") X(MERGE, "merge")          \
+	X(COPY_FROM, "copy from") X(COPY_TO, "copy to")                                        \
+	X(EXPLAIN, "explain")         /* inner: the statement explained */                 \
+	X(BEGIN, "begin")             /* also START TRANSACTION; read_only as written */   \
+	X(COMMIT, "commit") X(ROLLBACK, "rollback") /* chain: AND CHAIN */                     \
+	X(SAVEPOINT, "savepoint") X(RELEASE, "release") X(ROLLBACK_TO, "rollback to")          \
+	X(PREPARE_XACT, "prepare transaction") X(COMMIT_PREPARED, "commit prepared")           \
+	X(ROLLBACK_PREPARED, "rollback prepared") X(SET_TRANSACTION, "set transaction")        \
+	X(SET, "set")                 /* session level; name, text */                      \
+	X(SET_LOCAL, "set local") X(RESET, "reset") X(RESET_ALL, "reset all")                  \
+	X(SHOW, "show")               /* name */                                           \
+	X(DISCARD_ALL, "discard all") X(DISCARD, "discard") /* PLANS, SEQUENCES, TEMP */       \
+	X(PREPARE, "prepare") X(EXECUTE, "execute") X(DEALLOCATE, "deallocate")                \
+	X(DEALLOCATE_ALL, "deallocate all")                                                    \
+	X(LISTEN, "listen") X(UNLISTEN, "unlisten") X(NOTIFY, "notify")                        \
+	X(DECLARE, "declare") X(FETCH, "fetch") X(CLOSE, "close") X(CLOSE_ALL, "close all")    \
+	X(LOCK, "lock") X(TRUNCATE, "truncate") X(CALL, "call") X(DO, "do") X(LOAD, "load")    \
+	X(SET_CONSTRAINTS, "set constraints")                                                  \
+	X(DDL, "ddl")                 /* CREATE, ALTER, DROP, GRANT, COMMENT, … of objects */ \
+	X(MAINTENANCE, "maintenance") /* VACUUM, ANALYZE, REINDEX, CLUSTER, REFRESH MATVIEW */ \
+	X(CLUSTER_DDL, "cluster ddl") /* roles, databases, tablespaces, ALTER SYSTEM, CHECKPOINT */ \
+	X(UNREADABLE, "unreadable")   /* libpg_query cannot read it: sql_stmts.err says why */
+/* clang-format on */
 
 enum stmt_kind {
 #define X(name, text) STMT_##name,
