@@ -39,6 +39,19 @@ wrong_password(struct session *s)
 
 /* ---- success ---- */
 
+/* Where Weir has no login of its own, the schema is read with the first client's. */
+static void
+remember_login(struct session *s, const struct pool_login *p)
+{
+	struct cluster *c = s->db->cluster;
+
+	if (cluster_remember_login(c, p->user, p->password) &&
+	    atomic_load(&c->schema_gen) == 0) {
+		atomic_fetch_add(&c->schema_wanted, 1); /* statements wait for it */
+		s->w->proc->schema_wanted(s->w->proc, c);
+	}
+}
+
 static void
 fill_login(struct session *s, struct pool_login *p, struct err *e)
 {
@@ -65,7 +78,7 @@ fill_login(struct session *s, struct pool_login *p, struct err *e)
 		memcpy(p->server_key, l->keys.server_key, sizeof p->server_key);
 	}
 	if (!s->admin)
-		cluster_remember_login(s->db->cluster, p->user, p->password);
+		remember_login(s, p);
 	if (u != NULL && setting_set_has(&u->set, SETTING_ID_max_user_connections))
 		p->max_connections = u->settings.max_user_connections;
 }

@@ -209,18 +209,21 @@ cluster_unref(struct cluster *c)
 	free(c);
 }
 
-void
+bool
 cluster_remember_login(struct cluster *c, const char *user, const char *password)
 {
+	bool first;
+
 	if (password == NULL)
-		return;
+		return false;
 	pthread_mutex_lock(&c->lock);
-	if (c->login_user == NULL) {
+	first = c->login_user == NULL;
+	if (first) {
 		c->login_user = strdup(user);
 		c->login_password = strdup(password);
-		atomic_fetch_add(&c->schema_wanted, 1);
 	}
 	pthread_mutex_unlock(&c->lock);
+	return first;
 }
 
 /* ---- snapshots ---- */

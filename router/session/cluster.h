@@ -62,8 +62,8 @@ void snapshot_unref(struct snapshot *);
 struct cluster *snapshot_cluster(struct snapshot *, struct slice name);
 void login_params_clear(struct cluster *); /* startup.c */
 struct cluster *cluster_ref(struct cluster *);
-/* The first of each cluster is kept. */
-void cluster_remember_login(struct cluster *, const char *user, const char *password);
+/* The first of each cluster is kept; true: this was it. */
+bool cluster_remember_login(struct cluster *, const char *user, const char *password);
 void cluster_unref(struct cluster *);
 /* All backends of all clusters (references are the snapshot's); the caller frees the array. */
 struct backend **snapshot_backends(struct snapshot *, int *n);

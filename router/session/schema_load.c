@@ -182,8 +182,8 @@ load_cluster(struct cluster *c)
 		log_line(LOG_WARNING, "cannot read the schema", "database", c->name,
 		    "shard", c->shards[shard].name, "error", e.msg, NULL);
 	snprintf(c->schema_error, sizeof c->schema_error, "%s", ok ? "" : e.msg);
-	if (ok)
-		atomic_store(&c->schema_done, wanted);
+	atomic_store(
+	    &c->schema_done, wanted); /* also after a failure: nobody waits for long */
 	return ok;
 }
 

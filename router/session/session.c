@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -388,13 +389,18 @@ static void
 ask_half_closed(struct session *s)
 {
 	const char *value = varset_get(s->params, "client_encoding");
+	struct pollfd state = {s->stream.io.fd, 0, 0};
 	struct msgbuf out;
 
+	if (poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0) {
+		session_close(s, 0);
+		return;
+	}
 	msgbuf_init(&out);
 	msg_parameter_status(&out, "client_encoding", value == NULL ? "UTF8" : value);
 	stream_write(&s->stream, out.data, out.len);
 	msgbuf_fini(&out);
-	timer_start(s->w->loop, &s->timer, 10 * HALF_CLOSED_MS);
+	timer_start(s->w->loop, &s->timer, 5 * HALF_CLOSED_MS);
 }
 
 /* The server's own 57014 comes back, or it is given up. */
