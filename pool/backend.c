@@ -143,6 +143,8 @@ backend_unref(struct backend *b)
 	free((char *)b->database);
 	free((char *)b->shard);
 	free(b->check_query);
+	for (int i = 0; i < WORKERS_MAX; i++)
+		free(atomic_load(&b->worker[i].queries));
 	pthread_mutex_destroy(&b->lock);
 	free(b);
 }
@@ -153,6 +155,22 @@ backend_same(const struct backend *b, const char *database, const char *shard,
 {
 	return b->position == position && strcmp(b->database, database) == 0 &&
 	    strcmp(b->shard, shard) == 0 && target_same(&b->target, target);
+}
+
+void
+backend_query_took(struct backend *b, int worker, uint64_t us)
+{
+	struct histogram *h =
+	    atomic_load_explicit(&b->worker[worker].queries, memory_order_relaxed);
+
+	if (h == NULL) {
+		h = calloc(1, sizeof *h);
+		if (h == NULL)
+			abort();
+		atomic_store_explicit(
+		    &b->worker[worker].queries, h, memory_order_release);
+	}
+	histogram_record(h, us);
 }
 
 int

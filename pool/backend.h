@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "base/metric.h"
 #include "wire/tls.h"
 
 #define WORKERS_MAX 64
@@ -74,6 +75,8 @@ struct backend {
 		_Alignas(64) _Atomic uint64_t oldest_wait_us;
 		/* That worker's connections; for choice and SHOW. */
 		atomic_int active, idle;
+		_Atomic(struct histogram *)
+		    queries;       /* how long they took here; made at the first one */
 		atomic_int coming; /* places on their way to it by mail */
 	} worker[WORKERS_MAX];
 	atomic_bool paused, disabled; /* admin: PAUSE, DISABLE of its database */
@@ -133,6 +136,9 @@ enum rc backend_tls(
 bool backend_can_probe(const struct backend *);
 /* The role as probed, or assumed where it cannot be: position 0 is the primary. */
 enum backend_role backend_role(const struct backend *);
+
+/* A query took so long here; by that worker only. */
+void backend_query_took(struct backend *, int worker, uint64_t us);
 
 /* Passive outcome of a connect or of a connection that died in use. */
 void backend_failed(struct backend *, const struct err *, uint64_t now_us);

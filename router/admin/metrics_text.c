@@ -69,9 +69,11 @@ database_label(struct text *t, const char *name, const char *database)
 
 /* ---- histograms ---- */
 
-void
-metrics_histogram(
-    struct text *t, const char *name, const char *database, const struct histogram *h)
+/* `labels` writes the sample's name and all labels but `le`. */
+static void
+write_histogram(struct text *t, const char *name,
+    void (*labels)(struct text *, const char *sample, const void *of), const void *of,
+    const struct histogram *h)
 {
 	char sample[100];
 	uint64_t n = 0;
@@ -81,18 +83,31 @@ metrics_histogram(
 		n += counter_get(&h->bucket[i]);
 		if (i % 4 != 3 || i == HISTOGRAM_BUCKETS - 1)
 			continue;
-		database_label(t, sample, database);
+		labels(t, sample, of);
 		text_add(t, ",le=\"%.6f\"} %llu\n", (double)histogram_upper_us(i) / 1e6,
 		    (unsigned long long)n);
 	}
-	database_label(t, sample, database);
+	labels(t, sample, of);
 	text_add(t, ",le=\"+Inf\"} %llu\n", (unsigned long long)n);
 	snprintf(sample, sizeof sample, "%s_sum", name);
-	database_label(t, sample, database);
+	labels(t, sample, of);
 	text_add(t, "} %.6f\n", (double)histogram_sum_us(h) / 1e6);
 	snprintf(sample, sizeof sample, "%s_count", name);
-	database_label(t, sample, database);
+	labels(t, sample, of);
 	text_add(t, "} %llu\n", (unsigned long long)n);
+}
+
+static void
+by_database(struct text *t, const char *sample, const void *of)
+{
+	database_label(t, sample, of);
+}
+
+void
+metrics_histogram(
+    struct text *t, const char *name, const char *database, const struct histogram *h)
+{
+	write_histogram(t, name, by_database, database, h);
 }
 
 /* ---- samples ---- */
@@ -201,6 +216,30 @@ write_db_disabled(const struct scrape *m, struct text *t, const char *name)
 							     ->shards[j_]            \
 							     .backends[k_];          \
 				     b != NULL; b = NULL)
+
+static void
+by_backend(struct text *t, const char *sample, const void *of)
+{
+	backend_labels(t, sample, of);
+}
+
+static void
+write_server_query_duration(const struct scrape *m, struct text *t, const char *name)
+{
+	EACH_BACKEND(m, b)
+	{
+		struct histogram all = {0};
+
+		for (int i = 0; i < backend_workers(); i++) {
+			struct histogram *h = atomic_load_explicit(
+			    &b->worker[i].queries, memory_order_acquire);
+
+			if (h != NULL)
+				histogram_merge(&all, h);
+		}
+		write_histogram(t, name, by_backend, b, &all);
+	}
+}
 
 static void
 write_connections(const struct scrape *m, struct text *t, const char *name)

@@ -275,6 +275,8 @@ session_cycle_done(struct session *s)
 		atomic_fetch_add_explicit(&st->queries, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&st->query_us, took, memory_order_relaxed);
 		histogram_record(st->query_hist, took);
+		if (x->backend != NULL)
+			backend_query_took(x->backend, s->w->index, took);
 	}
 	if (s->tx == 'I') {
 		extended_reset(s);
