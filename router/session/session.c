@@ -683,7 +683,8 @@ try_another(struct session *s)
 	struct err e;
 
 	if ((x->blocked != BLOCK_REPLAY && x->blocked != BLOCK_NOT) ||
-	    x->resume == NULL || x->bad_server_tries++ > 3 || x->begin != NULL)
+	    x->resume == NULL || x->bad_server_tries++ > 3 || x->begin != NULL ||
+	    x->ddl_shard != SHARD_NONE) /* that was the client's own statement */
 		return false;
 	x->blocked = BLOCK_NOT;
 	if (session_need_server(s, &x->plan, resume, &e) == RC_ERR) {
@@ -737,6 +738,8 @@ session_lost_server(struct session *s, int error)
 	s->server = NULL;
 	x->shard = SHARD_NONE;
 	x->wrote = false;
+	if (x->ddl_shard != SHARD_NONE)
+		ddl_failed(s, &e);
 	session_log(s, LOG_WARNING, "server lost in use", &e);
 	if (x->fatal_forwarded) /* the client has the server's last words */
 		session_close(s, LINGER_MS);
@@ -745,7 +748,7 @@ session_lost_server(struct session *s, int error)
 		    &e); /* half a message has left, or what the session had on its server is gone */
 	else if (try_another(s))
 		return;
-	else if (!quiet)
+	else if (!quiet || x->ddl_shard != SHARD_NONE)
 		tell_lost(s, &e, x->unsynced);
 	else if (s->tx != 'I')
 		tell_lost_later(s, &e);

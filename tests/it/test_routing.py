@@ -179,3 +179,32 @@ def test_tables_that_are_not_in_the_map(weir, fleet, shop):
         w.simple("create table plain_here (a int)")
         assert w.simple("insert into plain_here values (1) returning " + PORT) == [(shop["primary"]["s1"],)]
         w.simple("drop table plain_here")
+
+
+def test_ddl_goes_to_all_shards(weir, fleet, shop):
+    """CREATE and DROP on both; where one shard's statement is killed, it is an error that says where it is done."""
+    def columns(shard):
+        return on_shard(fleet, shard, "select count(*) from pg_attribute where attrelid = 'customers'::regclass and attname = 'extra'")[0]
+
+    with weir.connect() as w:
+        w.simple("alter table customers add column extra int")
+        assert [columns("s1"), columns("s2")] == ["1", "1"]
+        w.simple("alter table customers drop column extra")
+        p = fleet.shard("s1")["primary"]
+        with fleet_lock(p) as lock:
+            lock.simple("begin")
+            lock.simple("lock table customers in access share mode")
+            w.send(wire.query("alter table customers add column extra int"))
+            kill = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'alter table customers%' and pid <> pg_backend_pid()"
+            for _ in range(100):
+                if fleet.psql(p, kill, "shop").strip() == "1":
+                    break
+            with pytest.raises((wire.ServerError, wire.Closed)) as e:
+                w._rows(10)
+            assert "shard s1" in str(e.value), e.value
+            lock.simple("rollback")
+        assert [columns("s1"), columns("s2")] == ["0", "0"]
+
+
+def fleet_lock(p):
+    return wire.connect("127.0.0.1", p["port"], "app", harness.USERS["app"], "shop")
