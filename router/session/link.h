@@ -64,6 +64,7 @@ struct link {
 	bool
 	    skipping; /* it reported an error to an extended message and ignores all up to the next Sync */
 	uint32_t syncs;         /* REPLY_SYNC and REPLY_QUERY entries in the ring */
+	uint64_t tested_us;     /* server->tested_us when it was last lent */
 	uint64_t unnamed_id;    /* what its unnamed statement is; 0: unknown */
 	struct held_stmt *held; /* open table of them by id; [0] is the LRU's head */
 	uint32_t held_cap, held_n;

@@ -414,11 +414,16 @@ static void
 adopt(struct session *s, struct server *server)
 {
 	struct exec *x = s->x;
+	struct link *l;
 
 	s->server = server;
 	server->owner = s;
 	server->owner_ops = &session_server_ops;
-	(void)link_get(server);
+	l = link_get(server);
+	if (l->tested_us != server->tested_us) { /* the pool's own query dropped it */
+		l->tested_us = server->tested_us;
+		l->unnamed_id = 0;
+	}
 	server->stream.io.low_water = OUTPUT_LOW;
 	x->gave_up = false;
 	x->trouble_since_us = 0;

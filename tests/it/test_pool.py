@@ -262,3 +262,12 @@ def test_clients_of_one_user_are_counted(own_weir, fleet):
     time.sleep(0.2)
     with w.connect("wire") as again:
         assert again.simple("select 1") == [("1",)]
+
+
+def test_unnamed_statement_after_the_pools_own_query(own_weir, fleet):
+    """A connection that was tried by the pool has lost its unnamed statement, as after any simple query."""
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
+                                                   "pool_size = 1; server_check_delay = 0;")])
+    with w.connect("wire") as c:
+        for _ in range(3):
+            assert c.prepared("select 1 + 1") == [("2",)]
