@@ -29,13 +29,13 @@ LIBS := -lidn -lpg_query -lprotobuf-c -lxxhash -lpq -lconfig -luring -lssl -lcry
 export VERSION
 
 # ---- objects: one archive a folder, in the order of the layers (the linker reads them from the top down) ----
-FOLDERS := router/admin router/session router/config pool router/plan router/route router/sql wire base
+FOLDERS := router/admin router/session router/config pool router/plan router/route router/sql router/txn wire base
 SRC = $(wildcard $(1)/*.c)
 OBJ = $(patsubst %.c,$(B)/%.o,$(call SRC,$(1)))
 LIB = $(B)/lib$(subst /,-,$(1)).a
 ALL_LIBS := $(foreach f,$(FOLDERS),$(if $(call SRC,$(f)),$(call LIB,$(f))))
 # the archives that a test of folder $(1) links: its own and those below it
-BELOW = $(if $(filter base,$(1)),base,$(if $(filter wire,$(1)),wire base,$(if $(filter router/sql,$(1)),router/sql base,$(if $(filter router/route,$(1)),router/route router/sql wire base,$(if $(filter router/plan,$(1)),router/plan router/route router/sql wire base,$(if $(filter pool,$(1)),pool wire base,$(FOLDERS)))))))
+BELOW = $(if $(filter base,$(1)),base,$(if $(filter wire,$(1)),wire base,$(if $(filter router/sql router/txn,$(1)),$(1) base,$(if $(filter router/route,$(1)),router/route router/sql wire base,$(if $(filter router/plan,$(1)),router/plan router/route router/sql wire base,$(if $(filter pool,$(1)),pool wire base,$(FOLDERS)))))))
 LIBS_BELOW = $(foreach f,$(call BELOW,$(1)),$(if $(call SRC,$(f)),$(call LIB,$(f))))
 
 .PHONY: all
