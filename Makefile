@@ -91,12 +91,13 @@ fuzz-build: $(FUZZ_BIN)
 PREFIX ?= /usr/local
 
 
-.PHONY: help demo demo-stop test lint bench fuzz soak install uninstall clean compile_commands.json
+.PHONY: help demo demo-stop test coverage-sql lint bench fuzz soak install uninstall clean compile_commands.json
 help:
 	@echo 'make              ./weir'
 	@echo 'make demo         a shop over two shards with replicas, behind Weir; says what to try'
 	@echo 'make demo-stop    takes it down'
 	@echo 'make test         everything, against real servers; the last line counts'
+	@echo 'make coverage-sql what share of SQL over several shards is answered, by subject'
 	@echo 'make unit         unit tests (MODE=asan: under sanitizers; unit-one T=tests/unit/…/test_x.c: one of them)'
 	@echo 'make lint         format, who includes whom, clang-tidy'
 	@echo 'make fuzz         every fuzz target for FUZZ_SECONDS (default 60)'
@@ -115,6 +116,9 @@ demo-stop:
 test:
 	@tools/packages build servers test-drivers lint
 	@tests/run
+coverage-sql:
+	@$(MAKE) --no-print-directory -s MODE=asan build/asan/weir
+	@tests/differential/run --why
 lint:
 	@tools/lint
 fuzz:
