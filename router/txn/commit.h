@@ -20,7 +20,8 @@
  *        txn_reply()   the answer to a TXN_SEND is whole (ReadyForQuery). Pass the tag of the last CommandComplete, the
  *                      SQLSTATE of an ErrorResponse or NULL, and ReadyForQuery's status. Rows are dropped; WARNINGs may be passed
  *                      on. Keep an ErrorResponse's body until TXN_OVER: TXN_SERVER_ERROR forwards it
- *        txn_lost()    a participant's connection is gone (a FATAL is that, too), with or without something owed
+ *        txn_lost()    a participant's connection is gone (a FATAL is that, too), with or without something owed;
+ *                      TXN_DISCARD follows for it
  *        txn_timeout() the timer fired
  *        txn_cancel()  the client's cancel request. Do not forward it yourself but if txn_forwards_cancel()
  *        txn_verdict() answer to TXN_SETTLE
@@ -53,27 +54,27 @@ struct txn_part {
 	const char *shard; /* name, for messages; outlives the transaction */
 	struct txn_identity identity;
 	enum txn_deed deed;
-	bool
-	    unpreparable; /* PostgreSQL would refuse to prepare it: temporary tables, NOTIFY or LISTEN, WITH HOLD,
-	                      pg_export_snapshot(); only one may be, and becomes the anchor */
-	bool
-	    first; /* of the writers the one that wrote first: the anchor where nothing else says which */
+	/* PostgreSQL would refuse to prepare it: temporary tables, NOTIFY, LISTEN, WITH HOLD,
+	 * pg_export_snapshot(). One may be, and becomes the anchor. NOTIFY counts as a write. */
+	bool unpreparable;
+	bool serializable; /* its isolation level */
+	bool first;        /* it wrote first: the anchor, where nothing else says which */
 
 	/* the step function's own */
+	bool
+	    prepared; /* PREPARE was sent, and it is not known that nothing is left of it */
+	bool committed; /* best_effort */
 	enum txn_part_state {
-		TXN_PART_OPEN, /* in its transaction, nothing owed */
-		TXN_PART_ENDING, /* COMMIT sent: it only read, or there is no decision to wait for */
-		TXN_PART_CHECKING, /* holds locks: is it alive? */
-		TXN_PART_CHECKED,
+		TXN_PART_OPEN,      /* in its transaction, nothing owed */
+		TXN_PART_ENDING,    /* COMMIT sent: it only read */
+		TXN_PART_CHECKING,  /* holds locks: is it alive? */
+		TXN_PART_CHECKED,   /* it is */
 		TXN_PART_PREPARING, /* PREPARE TRANSACTION sent */
 		TXN_PART_PREPARED,
-		TXN_PART_DECIDING, /* the anchor, or a writer that commits plainly: COMMIT sent */
-		TXN_PART_COMMITTED,
-		TXN_PART_CLOSING, /* the last message is sent: COMMIT or ROLLBACK PREPARED, COMMIT of locks, ROLLBACK */
+		TXN_PART_DECIDING, /* the anchor's (or the only writer's) COMMIT sent */
+		TXN_PART_CLOSING, /* ROLLBACK, COMMIT of locks, COMMIT or ROLLBACK PREPARED sent */
 		TXN_PART_OVER /* released or discarded */
 	} state;
-	bool
-	    prepared; /* PREPARE was sent, and nothing says yet that no prepared transaction is left there */
 };
 
 enum txn_action_kind {

@@ -65,7 +65,8 @@ struct txn_request {
 	bool taken; /* the service has it */
 };
 
-/* The memory stays valid until `done` was called or txn_request_forget() said true. HURRY without `done` is copied. */
+/* The memory stays valid until `done` was called or txn_request_forget() said true. HURRY without `done` is copied.
+ * Where no service runs, `done` is called at once, with UNKNOWN. */
 void txn_request(struct txn_request *);
 /* True: taken back, `done` will not be called. False: it is about to be. */
 bool txn_request_forget(struct txn_request *);
