@@ -10,9 +10,13 @@
 void
 session_set_var(struct session *s, const char *name, const char *sql)
 {
+	struct link *l = s->server == NULL ? NULL : link_of(s->server);
+	bool same = l != NULL && l->vars == s->vars;
+
 	varset_assign(&s->vars, varset_with(s->vars, name, sql));
-	if (s->server != NULL) /* it is applied there too */
-		varset_assign(&link_of(s->server)->vars, varset_ref(s->vars));
+	if (l != NULL) /* it is applied there too */
+		varset_assign(&l->vars,
+		    same ? varset_ref(s->vars) : varset_with(l->vars, name, sql));
 }
 
 static void
@@ -88,6 +92,7 @@ rollback_to(struct session *s, const char *name)
 		savepoint_pop(x);
 	go_back_to(s, x->savepoints->vars);
 	x->tx_failed = false;
+	x->unpin = 0; /* not known how much of it stands; a pin too many does no harm */
 }
 
 /* ---- the transaction ---- */
@@ -115,6 +120,9 @@ effects_transaction_over(struct session *s, bool committed)
 		go_back_to(s, s->tx_vars);
 	if (x == NULL)
 		return;
+	if (committed)
+		s->pins &= (uint8_t)~x->unpin;
+	x->unpin = 0;
 	savepoints_clear(x);
 	free(x->begin);
 	x->begin = NULL;
@@ -188,6 +196,14 @@ set_characteristics(struct session *s, const char *sql)
 		}
 }
 
+/* Who is in force sets the role aside, as PostgreSQL does. */
+static void
+role_goes(struct session *s, const char *name)
+{
+	if (strcmp(name, "session_authorization") == 0)
+		session_set_var(s, "role", NULL);
+}
+
 static void
 set(struct session *s, const struct sql_stmt *stmt)
 {
@@ -200,16 +216,44 @@ set(struct session *s, const struct sql_stmt *stmt)
 		set_characteristics(s, sql);
 	else
 		session_set_var(s, stmt->name, sql);
+	role_goes(s, stmt->name);
 	free(sql);
 }
 
+/* The server goes to its own default: what the start-up packet set is replayed before the next statement. */
 static void
 reset(struct session *s, const char *name)
 {
-	session_set_var(s, name, varset_get(s->start_vars, name));
-	if (s->server != NULL && varset_get(s->start_vars, name) != NULL)
-		varset_assign(&link_of(s->server)->vars,
-		    NULL); /* the server went to its own default */
+	const char *start = varset_get(s->start_vars, name);
+
+	role_goes(s, name);
+	session_set_var(s, name, NULL);
+	if (start != NULL)
+		varset_assign(&s->vars, varset_with(s->vars, name, start));
+}
+
+/* `to`, but who the session is stays: RESET ALL does not concern roles. */
+static struct varset *
+with_roles_of(const struct varset *from, struct varset *to)
+{
+	static const char *const names[] = {"role", "session_authorization"};
+	struct varset *set = varset_ref(to);
+
+	for (int i = 0; i < 2; i++) {
+		const char *value = varset_get(from, names[i]);
+
+		if (value != NULL)
+			varset_assign(&set, varset_with(set, names[i], value));
+	}
+	return set;
+}
+
+static void
+reset_all(struct session *s)
+{
+	if (s->server != NULL)
+		varset_assign(&link_of(s->server)->vars, with_roles_of(s->vars, NULL));
+	varset_assign(&s->vars, with_roles_of(s->vars, s->start_vars));
 }
 
 static void
@@ -225,13 +269,6 @@ set_configs(struct session *s, const struct sql_stmt *stmt)
 }
 
 /* ---- one statement ---- */
-
-static void
-unlisten(struct session *s, const struct sql_stmt *stmt)
-{
-	if (stmt->name == NULL)
-		s->pins &= (uint8_t)~PIN_LISTEN;
-}
 
 static void
 begin(struct session *s, const struct sql_stmt *stmt)
@@ -258,17 +295,14 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 		reset(s, stmt->name);
 		break;
 	case STMT_RESET_ALL:
-		varset_assign(&s->vars, varset_ref(s->start_vars));
-		if (s->server != NULL)
-			varset_assign(&link_of(s->server)->vars, NULL);
+		reset_all(s);
 		break;
 	case STMT_DISCARD_ALL:
 		discard_all(s);
 		break;
 	case STMT_DISCARD:
-		if (s->server != NULL && stmt->name != NULL &&
-		    strcmp(stmt->name, "temp") == 0)
-			s->pins &= (uint8_t)~PIN_TEMP;
+		if (stmt->name != NULL && strcmp(stmt->name, "temp") == 0)
+			s->x->unpin |= PIN_TEMP;
 		break;
 	case STMT_PREPARE:
 		if (prepared != NULL)
@@ -284,7 +318,8 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 			link_drop_all(link_of(s->server));
 		break;
 	case STMT_UNLISTEN:
-		unlisten(s, stmt);
+		if (stmt->name == NULL)
+			s->x->unpin |= PIN_LISTEN;
 		break;
 	case STMT_BEGIN:
 		begin(s, stmt);
@@ -316,6 +351,32 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 	}
 }
 
+/* By the extended protocol EXECUTE is a statement of its own, above what it runs. */
+static const struct sql_stmt *
+executed(const struct sql_stmt *stmt, const struct prepared *p)
+{
+	if (stmt->kind != STMT_EXECUTE || p == NULL)
+		return stmt;
+	if (p->below != NULL)
+		p = p->below;
+	return p->shape->stmts != NULL && p->shape->stmts->n == 1 ? &p->shape->stmts->v[0]
+								  : stmt;
+}
+
+/* What brings the settings there on another server: RESET would stop at that server's own. */
+static void
+log_statement(struct session *s, const struct sql_stmt *stmt)
+{
+	const struct varset *start = s->start_vars;
+	const char *value =
+	    stmt->kind == STMT_RESET ? varset_get(start, stmt->name) : NULL;
+
+	effects_log(s->x, value == NULL ? stmt->text : slice_of(value));
+	for (int i = 0; stmt->kind == STMT_RESET_ALL && start != NULL && i < start->n;
+	     i++)
+		effects_log(s->x, slice_of(start->v[i].value));
+}
+
 void
 effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *prepared,
     struct slice tag)
@@ -323,16 +384,15 @@ effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *p
 	struct exec *x = s->x;
 	bool logged = x->begin != NULL && !x->firm;
 
-	if (stmt->kind == STMT_EXECUTE && prepared != NULL &&
-	    prepared->shape->stmts != NULL && prepared->shape->stmts->n == 1)
-		stmt = &prepared->shape->stmts->v[0];
+	stmt = executed(stmt, prepared);
 	s->pins |= (uint8_t)stmt->pins;
-	if (stmt->n_sets > 0)
+	x->unpin &= (uint8_t)~stmt->pins;
+	if (stmt->n_sets > 0 && !slice_eq_str(tag, "SELECT 0"))
 		set_configs(s, stmt);
 	statement(s, stmt, prepared, tag);
 	if (logged && x->begin != NULL && stmt->text.len > 0 && stmt->kind != STMT_SHOW &&
 	    stmt->kind != STMT_BEGIN)
-		effects_log(x, stmt->text);
+		log_statement(s, stmt);
 }
 
 /* ---- the end of a cycle ---- */

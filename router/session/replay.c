@@ -13,12 +13,13 @@ goes_last(const char *name)
 	return strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0;
 }
 
+/* A text may end in a comment. */
 static void
 add(struct msgbuf *sql, const char *a, const char *b)
 {
 	msg_bytes(sql, a, strlen(a));
 	msg_bytes(sql, b, strlen(b));
-	msg_bytes(sql, ";", 1);
+	msg_bytes(sql, "\n;", 2);
 }
 
 /* What is applied and no longer wanted; roles first, since what follows may need the login's rights. */
@@ -69,20 +70,28 @@ send_checked(struct session *s, struct msgbuf *sql, bool check)
 	s->x->replays += check;
 }
 
+static bool
+begin_is_due(const struct exec *x)
+{
+	return x->begin != NULL && !x->begun;
+}
+
+/* Before a BEGIN that is due: what holds outside the transaction; its own settings are in its log. */
 static void
 replay_settings(struct session *s, struct msgbuf *sql)
 {
 	struct link *l = link_of(s->server);
+	struct varset *wants = begin_is_due(s->x) ? s->tx_vars : s->vars;
 
-	if (l->vars == s->vars)
+	if (l->vars == wants)
 		return;
 	msgbuf_clear(sql);
-	add_resets(sql, l->vars, s->vars, true);
-	add_resets(sql, l->vars, s->vars, false);
-	add_sets(sql, l->vars, s->vars, NULL);
-	add_sets(sql, l->vars, s->vars, "session_authorization");
-	add_sets(sql, l->vars, s->vars, "role");
-	varset_assign(&l->vars, varset_ref(s->vars));
+	add_resets(sql, l->vars, wants, true);
+	add_resets(sql, l->vars, wants, false);
+	add_sets(sql, l->vars, wants, NULL);
+	add_sets(sql, l->vars, wants, "session_authorization");
+	add_sets(sql, l->vars, wants, "role");
+	varset_assign(&l->vars, varset_ref(wants));
 	if (sql->len > 0)
 		send_checked(s, sql, true);
 }
@@ -99,13 +108,14 @@ replay_begin(struct session *s, struct msgbuf *sql)
 {
 	struct exec *x = s->x;
 
-	if (x->begin == NULL || x->begun)
+	if (!begin_is_due(x))
 		return;
 	msgbuf_clear(sql);
 	add(sql, x->begin, "");
 	for (int i = 0; i < x->n_log; i++)
 		add(sql, x->log[i], "");
 	x->begun = true;
+	varset_assign(&link_of(s->server)->vars, varset_ref(s->vars));
 	/* A bare BEGIN fails only with its connection: no need to wait for it. */
 	send_checked(s, sql, !plain_begin(x->begin) || x->n_log > 0);
 }

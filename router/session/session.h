@@ -142,6 +142,7 @@ struct exec {
 	bool tx_failed; /* failed by Weir's own error: the server's part is still 'T' */
 	bool wrote;
 	struct savepoint *savepoints;
+	uint8_t unpin;       /* pins that end when this transaction commits */
 	struct msgbuf out;   /* scratch for building messages */
 	uint64_t started_us; /* of the query; 0: none is running */
 	uint64_t tx_started_us;

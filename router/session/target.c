@@ -548,6 +548,7 @@ moved_away(struct session *s)
 	void (*resume)(struct session *) = x->move_resume;
 	struct err e;
 
+	varset_assign(&link_of(s->server)->vars, varset_ref(s->tx_vars));
 	session_release_server(s);
 	x->begun = false;
 	x->resume = resume;
@@ -584,6 +585,21 @@ move_away(struct session *s, void (*resume)(struct session *))
 	return RC_AGAIN;
 }
 
+/* A RESET left the server that the session keeps at the server's own defaults. */
+static enum rc
+settle_vars(struct session *s, void (*resume)(struct session *))
+{
+	struct exec *x = s->x;
+
+	if (link_of(s->server)->vars == s->vars || s->tx == 'E' || x->unsynced)
+		return RC_OK;
+	x->resume = resume;
+	if (session_replay(s) == RC_AGAIN)
+		return RC_AGAIN;
+	x->resume = NULL;
+	return RC_OK;
+}
+
 enum rc
 session_need_server(struct session *s, const struct plan *plan,
     void (*resume)(struct session *), struct err *e)
@@ -594,7 +610,7 @@ session_need_server(struct session *s, const struct plan *plan,
 	x->plan = *plan;
 	if (s->server != NULL) {
 		if (plan->kind == PLAN_ANY || plan->shard == x->shard)
-			return RC_OK;
+			return settle_vars(s, resume);
 		if (x->begun && !x->firm && !x->unsynced && s->pins == 0)
 			return move_away(s, resume);
 		return other_shard(s, plan, e);
