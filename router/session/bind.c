@@ -292,7 +292,7 @@ ext_bind_message(struct session *s)
 	}
 	stmts = x->prepared->shape->stmts;
 	if (x->tx_failed && s->server != NULL && stmts != NULL &&
-	    stmts->v[0].kind == STMT_COMMIT) {
+	    (stmts->v[0].kind == STMT_COMMIT || stmts->v[0].kind == STMT_PREPARE_XACT)) {
 		prepared_unref(x->rollback);
 		x->rollback = session_prepare(
 		    s, SLICE_LIT("ROLLBACK"), NULL, 0, (struct slice){NULL, 0}, false);

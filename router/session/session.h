@@ -280,6 +280,8 @@ void extended_bind_big(struct session *, struct slice portal, struct slice state
 enum rc sqlprep_rewrite(struct session *, struct slice sql, struct err *) WARN_UNUSED;
 /* Sees that the statement is on the server. False: nothing must be sent, the server has it (PREPARE). */
 bool sqlprep_ensure(struct session *);
+/* Where the semicolon behind the first statement of a text is, or its end. */
+size_t sqlprep_behind_first(struct session *, struct slice sql);
 void sqlprep_inject(struct session *, struct prepared *);
 void sqlprep_forget(struct exec *);
 /* The same for Parse: PREPARE and EXECUTE by extended messages. May replace *p. */

@@ -276,19 +276,44 @@ failed_transaction(struct session *s, struct err *e)
 	    "current transaction is aborted, commands ignored until end of transaction block");
 }
 
+/* What PostgreSQL would not read is its own to complain of. */
+static bool
+readable(const struct sql_stmts *stmts)
+{
+	for (int i = 0; stmts != NULL && i < stmts->n; i++)
+		if (stmts->v[i].kind == STMT_UNREADABLE)
+			return false;
+	return stmts != NULL;
+}
+
+/* The transaction has failed, and its server does not know: what would commit it there is replaced. */
+static void
+commit_is_rollback(struct session *s, struct slice sql)
+{
+	struct exec *x = s->x;
+	const struct sql_stmt *stmt = &x->shape->stmts->v[0];
+	size_t rest;
+
+	if (stmt->kind != STMT_COMMIT && stmt->kind != STMT_PREPARE_XACT)
+		return;
+	rest = sqlprep_behind_first(s, sql);
+	x->sql_text = arena_printf(&x->arena, "ROLLBACK%s%.*s",
+	    stmt->chain ? " AND CHAIN" : "", (int)(sql.len - rest), sql.ptr + rest);
+}
+
 static enum rc
 prepare_query(
     struct session *s, struct slice sql, struct sql_consts *consts, struct err *e)
 {
 	struct exec *x = s->x;
 
-	if (x->tx_failed && !effects_ends_failed(x->shape->stmts))
+	if (s->tx == 'E' && !effects_ends_failed(x->shape->stmts) &&
+	    (x->tx_failed || readable(x->shape->stmts)))
 		return failed_transaction(s, e);
 	if (sqlprep_rewrite(s, sql, e) != RC_OK)
 		return RC_ERR;
-	if (x->tx_failed && x->shape->stmts->v[0].kind == STMT_COMMIT)
-		x->sql_text =
-		    x->shape->stmts->v[0].chain ? "ROLLBACK AND CHAIN" : "ROLLBACK";
+	if (x->tx_failed)
+		commit_is_rollback(s, sql);
 	return plan_statements(s, consts, e);
 }
 
@@ -307,9 +332,8 @@ plan_query(struct session *s)
 		go_back(s);
 		return;
 	}
-	if (!x->tx_failed || effects_ends_failed(x->shape->stmts))
-		if (answered_here(s))
-			return;
+	if ((s->tx != 'E' || effects_ends_failed(x->shape->stmts)) && answered_here(s))
+		return;
 	if (prepare_query(s, sql, &consts, &e) != RC_OK) {
 		session_error(s, &e);
 		return;

@@ -137,6 +137,19 @@ token_end(struct session *s, struct slice sql, int n, size_t *start)
 	return (size_t)(t.end - sql.ptr);
 }
 
+size_t
+sqlprep_behind_first(struct session *s, struct slice sql)
+{
+	size_t start = 0;
+	int n = 0;
+
+	while (token_end(s, sql, n, &start) != 0 && sql.ptr[start] == ';')
+		n++;
+	while (token_end(s, sql, n, &start) != 0 && sql.ptr[start] != ';')
+		n++;
+	return token_end(s, sql, n, &start) == 0 ? sql.len : start;
+}
+
 static enum rc
 rewrite_execute(struct session *s, const struct sql_stmt *stmt, struct slice sql,
     size_t skip, struct err *e)
