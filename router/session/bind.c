@@ -64,8 +64,8 @@ struct bind {
 static bool
 read_formats(struct msgread *r, int16_t **formats, int *n, struct arena *a)
 {
-	*n = read_int16(r);
-	if (*n < 0 || (size_t)*n * 2 > read_left(r))
+	*n = (uint16_t)read_int16(r);
+	if ((size_t)*n * 2 > read_left(r))
 		return false;
 	*formats = ARENA_NEW_N(a, int16_t, *n);
 	for (int i = 0; i < *n; i++)
@@ -115,12 +115,30 @@ read_bind(struct session *s, struct bind *b)
 	return !r.bad && read_params(s, &r);
 }
 
+static void bind_now(struct session *s);
+
+/* Of the statement by Weir's name for it; rest: from the format codes on. */
+static void
+write_bind(
+    struct session *s, struct slice portal, const struct prepared *p, struct slice rest)
+{
+	struct msgbuf *out = &s->x->out;
+	char name[PREPARED_NAME_MAX];
+
+	prepared_name(p->id, name);
+	msgbuf_clear(out);
+	msg_begin(out, 'B');
+	msg_slice_str(out, portal);
+	msg_str(out, name);
+	msg_bytes(out, rest.ptr, rest.len);
+	msg_end(out);
+	stream_write(&s->server->stream, out->data, out->len);
+}
+
 static void
 bind_on_server(struct session *s)
 {
 	struct exec *x = s->x;
-	struct msgbuf *out = &x->out;
-	char name[PREPARED_NAME_MAX];
 	struct bind b;
 	bool unnamed;
 
@@ -128,18 +146,10 @@ bind_on_server(struct session *s)
 	extended_flush_pending(s);
 	unnamed = b.statement.len == 0 && !x->prepared->by_sql;
 	ext_ensure_on_server(s, x->prepared, unnamed);
-	if (unnamed) {
+	if (unnamed)
 		ext_forward(s);
-	} else {
-		prepared_name(x->prepared->id, name);
-		msgbuf_clear(out);
-		msg_begin(out, 'B');
-		msg_slice_str(out, b.portal);
-		msg_str(out, name);
-		msg_bytes(out, b.rest.ptr, b.rest.len);
-		msg_end(out);
-		stream_write(&s->server->stream, out->data, out->len);
-	}
+	else
+		write_bind(s, b.portal, x->prepared, b.rest);
 	link_push(link_of(s->server), REPLY_BIND);
 	portal_make(x, b.portal, x->prepared, false);
 	x->unsynced = true;
@@ -256,7 +266,7 @@ bind_plan(struct session *s)
 	if (plan_bind(s, &e) != RC_OK)
 		ext_fail(s, &e);
 	else if (x->plan.kind == PLAN_LOOKUP)
-		lookup_start(s, bind_plan);
+		lookup_start(s, bind_now);
 	else
 		ext_go_to_server(s, bind_on_server);
 }
@@ -272,11 +282,66 @@ ext_answered_here(struct session *s, struct prepared *p)
 		    local_is(s, stmts, 0)));
 }
 
-void
-ext_bind_message(struct session *s)
+/* Were a Parse or Describe of the server's answered here, the answer would be a guess. A sharded database does without its servers' word on a
+ * Parse: the first of them would be the transaction's. */
+static bool
+pending_needs_server(struct session *s)
 {
 	struct exec *x = s->x;
-	struct sql_stmts *stmts;
+
+	if (s->server != NULL)
+		return false;
+	for (int i = 0; i < x->n_pending; i++) {
+		struct pending *v = &x->pending[i];
+
+		if ((v->type == 'D' || (v->type == 'P' && session_one_shard(s))) &&
+		    !ext_answered_here(s, v->prepared))
+			return true;
+	}
+	return false;
+}
+
+static void
+bind_here(struct session *s, struct slice name)
+{
+	struct exec *x = s->x;
+	struct sql_stmts *stmts = x->prepared->shape->stmts;
+	struct err e;
+
+	if (s->tx == 'E' && (stmts->n == 0 || !effects_ends_failed(stmts)) &&
+	    ext_refuse_failed(&e) != RC_OK) {
+		ext_fail(s, &e);
+		return;
+	}
+	if (s->server == NULL)
+		ext_answer_pending_here(s);
+	else
+		extended_flush_pending(s);
+	portal_make(x, name, x->prepared, true);
+	ext_reply_empty(s, '2');
+}
+
+/* COMMIT of a transaction that Weir has failed. */
+static void
+commit_is_rollback(struct session *s)
+{
+	struct exec *x = s->x;
+	struct sql_stmts *stmts = x->prepared->shape->stmts;
+
+	if (!x->tx_failed || s->server == NULL || stmts == NULL || stmts->n == 0 ||
+	    (stmts->v[0].kind != STMT_COMMIT && stmts->v[0].kind != STMT_PREPARE_XACT))
+		return;
+	prepared_unref(x->rollback);
+	x->rollback = session_prepare(
+	    s, SLICE_LIT("ROLLBACK"), NULL, 0, (struct slice){NULL, 0}, false);
+	x->prepared = x->rollback;
+}
+
+/* Runs again when what it had to wait for is there. */
+static void
+bind_now(struct session *s)
+{
+	struct exec *x = s->x;
 	struct bind b;
 	struct err e;
 
@@ -284,28 +349,51 @@ ext_bind_message(struct session *s)
 		ext_bad_message(s, "Bind");
 		return;
 	}
-	atomic_fetch_add_explicit(&s->db->stats->binds, 1, memory_order_relaxed);
 	x->prepared = ext_find_statement(s, b.statement, &e);
 	if (x->prepared == NULL || ext_failed_transaction(s, x->prepared, &e) != RC_OK) {
 		ext_fail(s, &e);
 		return;
 	}
-	stmts = x->prepared->shape->stmts;
-	if (x->tx_failed && s->server != NULL && stmts != NULL &&
-	    (stmts->v[0].kind == STMT_COMMIT || stmts->v[0].kind == STMT_PREPARE_XACT)) {
-		prepared_unref(x->rollback);
-		x->rollback = session_prepare(
-		    s, SLICE_LIT("ROLLBACK"), NULL, 0, (struct slice){NULL, 0}, false);
-		x->prepared = x->rollback;
-	}
-	if (ext_answered_here(s, x->prepared)) {
-		if (s->server == NULL)
-			ext_answer_pending_here(s);
-		else
-			extended_flush_pending(s);
-		portal_make(x, b.portal, x->prepared, true);
-		ext_reply_empty(s, '2');
-		return;
-	}
-	bind_plan(s);
+	commit_is_rollback(s);
+	if (!ext_answered_here(s, x->prepared))
+		bind_plan(s);
+	else if (pending_needs_server(s))
+		ext_pending_to_server(s, bind_now);
+	else if (!session_await_answers(s))
+		bind_here(s, b.portal);
+}
+
+void
+ext_bind_message(struct session *s)
+{
+	atomic_fetch_add_explicit(&s->db->stats->binds, 1, memory_order_relaxed);
+	bind_now(s);
+}
+
+void
+ext_bind_late(struct session *s, struct portal *portal)
+{
+	static const char no_formats_no_parameters[6];
+
+	extended_flush_pending(s);
+	ext_ensure_on_server(s, portal->prepared, false);
+	write_bind(s, portal->name, portal->prepared,
+	    (struct slice){no_formats_no_parameters, sizeof no_formats_no_parameters});
+	link_push(link_of(s->server), REPLY_BIND)->swallow = true;
+	portal->local = false;
+	session_sent(s, &s->x->plan, portal->prepared->shape->stmts);
+}
+
+void
+ext_plan_late(struct session *s, struct portal *portal, void (*then)(struct session *))
+{
+	struct err e;
+
+	s->x->prepared = portal->prepared;
+	s->x->params = NULL;
+	s->x->n_params = 0;
+	if (plan_bind(s, &e) == RC_OK)
+		ext_go_to_server(s, then);
+	else
+		ext_fail(s, &e);
 }

@@ -350,6 +350,26 @@ session_run(struct session *s)
 	}
 }
 
+bool
+session_await_answers(struct session *s)
+{
+	static const char flush[] = {'H', 0, 0, 0, 4};
+
+	if (s->server == NULL || link_quiet(link_of(s->server)))
+		return false;
+	stream_write(&s->server->stream, flush, sizeof flush);
+	s->x->resume = message;
+	session_block(s, BLOCK_ANSWERS);
+	return true;
+}
+
+/* Was the message that waits overtaken by an error of one before it? */
+static bool
+is_skipped(const struct exec *x)
+{
+	return x->discard && extended_type(x->msg.type) && x->msg.type != 'S';
+}
+
 void
 session_unblock(struct session *s)
 {
@@ -358,7 +378,7 @@ session_unblock(struct session *s)
 
 	x->blocked = BLOCK_NOT;
 	x->resume = NULL;
-	if (resume != NULL)
+	if (resume != NULL && !is_skipped(x))
 		resume(s);
 	if (s->state == SESSION_ACTIVE && s->x != NULL)
 		session_run(s);
@@ -417,9 +437,9 @@ session_error(struct session *s, const struct err *e)
 		session_reply(s, out);
 		return;
 	}
-	if (x->msg.type == 'F' && x->unsynced) {
-		x->discard = x->refused = true;
+	if (x->unsynced && s->server != NULL && x->msg.type != 'S') {
 		session_reply(s, out);
+		extended_end_refused(s);
 		return;
 	}
 	x->discard = x->refused = false;

@@ -136,18 +136,16 @@ effects_transaction_over(struct session *s, bool committed)
 
 /* ---- prepared statements ---- */
 
-static void
-forget_names(struct session *s)
+void
+effects_forget_names(struct session *s)
 {
 	names_clear(&s->names);
-	prepared_unref(s->unnamed);
-	s->unnamed = NULL;
 }
 
 static void
 discard_all(struct session *s)
 {
-	forget_names(s);
+	effects_forget_names(s);
 	s->pins = 0;
 	varset_assign(&s->vars, varset_ref(s->start_vars));
 	varset_assign(&s->tx_vars, varset_ref(s->start_vars));
@@ -313,7 +311,7 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 		prepared_unref(names_put(&s->names, slice_of(stmt->name), NULL));
 		break;
 	case STMT_DEALLOCATE_ALL:
-		forget_names(s);
+		effects_forget_names(s);
 		if (s->server != NULL)
 			link_drop_all(link_of(s->server));
 		break;
@@ -327,6 +325,8 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 	case STMT_COMMIT:
 	case STMT_ROLLBACK:
 		effects_transaction_over(s, slice_eq_str(tag, "COMMIT"));
+		if (s->tx == 'E')
+			s->tx = stmt->chain ? 'T' : 'I';
 		if (stmt->chain)
 			begin(s, stmt);
 		break;
@@ -341,6 +341,8 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 		break;
 	case STMT_ROLLBACK_TO:
 		rollback_to(s, stmt->name);
+		if (s->tx == 'E')
+			s->tx = 'T';
 		break;
 	case STMT_DDL:
 		atomic_fetch_add(&s->db->cluster->schema_wanted, 1);

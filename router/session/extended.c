@@ -21,13 +21,6 @@ ext_bad_message(struct session *s, const char *what)
 
 /* ---- Parse ---- */
 
-static void
-use_unnamed(struct session *s, struct prepared *p)
-{
-	prepared_unref(s->unnamed);
-	s->unnamed = prepared_ref(p);
-}
-
 static struct varset *
 parse_settings(const struct session *s)
 {
@@ -66,8 +59,8 @@ read_oids(struct session *s, struct msgread *r, int *n)
 {
 	uint32_t *oids;
 
-	*n = read_int16(r);
-	if (*n < 0 || (size_t)*n * 4 > read_left(r)) {
+	*n = (uint16_t)read_int16(r);
+	if ((size_t)*n * 4 > read_left(r)) {
 		r->bad = true;
 		*n = 0;
 		return NULL;
@@ -79,12 +72,18 @@ read_oids(struct session *s, struct msgread *r, int *n)
 }
 
 enum rc
-ext_failed_transaction(struct session *s, struct prepared *p, struct err *e)
+ext_refuse_failed(struct err *e)
 {
-	if (!s->x->tx_failed || effects_ends_failed(p->shape->stmts))
-		return RC_OK;
 	return err_set(e, "25P02", BLAST_STMT,
 	    "current transaction is aborted, commands ignored until end of transaction block");
+}
+
+enum rc
+ext_failed_transaction(struct session *s, struct prepared *p, struct err *e)
+{
+	return !s->x->tx_failed || effects_ends_failed(p->shape->stmts)
+	    ? RC_OK
+	    : ext_refuse_failed(e);
 }
 
 /* On a sharded database what cannot be read cannot be routed; PostgreSQL says so at Parse. */
@@ -104,12 +103,27 @@ unreadable(struct session *s, struct prepared *p, struct err *e)
 	return true;
 }
 
+/* NULL: *e says why not. */
+static struct prepared *
+statement_of(
+    struct session *s, struct slice text, const uint32_t *oids, int n_oids, struct err *e)
+{
+	struct prepared *p =
+	    session_prepare(s, text, oids, n_oids, (struct slice){NULL, 0}, false);
+
+	if (!unreadable(s, p, e) && ext_failed_transaction(s, p, e) == RC_OK &&
+	    sqlprep_parse(s, &p, e) == RC_OK)
+		return p;
+	prepared_unref(p);
+	return NULL;
+}
+
 static void
 parse_message(struct session *s)
 {
 	struct msgread r = msgread_of(s->x->msg.body);
 	struct slice name = read_str(&r), text = read_str(&r);
-	struct prepared *p;
+	struct prepared *p, *before = NULL;
 	uint32_t *oids;
 	struct err e;
 	int n;
@@ -127,23 +141,16 @@ parse_message(struct session *s)
 		ext_fail(s, &e);
 		return;
 	}
-	p = session_prepare(s, text, oids, n, (struct slice){NULL, 0}, false);
-	if (unreadable(s, p, &e)) {
-		prepared_unref(p);
+	if (name.len == 0) /* it goes even if the new one is refused */
+		before = ext_name(s, name, NULL);
+	p = statement_of(s, text, oids, n, &e);
+	if (p == NULL) {
+		prepared_unref(before);
 		ext_fail(s, &e);
 		return;
 	}
-	if (ext_failed_transaction(s, p, &e) != RC_OK ||
-	    sqlprep_parse(s, &p, &e) != RC_OK) {
-		prepared_unref(p);
-		ext_fail(s, &e);
-		return;
-	}
-	if (name.len == 0)
-		use_unnamed(s, p);
-	else
-		names_put(&s->names, name, prepared_ref(p));
-	ext_pend(s, 'P', p, name, name.len > 0);
+	(void)ext_name(s, name, prepared_ref(p));
+	ext_pend(s, 'P', p, name, before);
 }
 
 struct prepared *
@@ -193,7 +200,7 @@ describe_message(struct session *s)
 		if (p == NULL || ext_failed_transaction(s, p, &e) != RC_OK)
 			ext_fail(s, &e);
 		else
-			ext_pend(s, 'D', prepared_ref(p), name, false);
+			ext_pend(s, 'D', prepared_ref(p), name, NULL);
 		return;
 	}
 	portal = ext_portal_find(x, name);
@@ -212,43 +219,97 @@ describe_message(struct session *s)
 }
 
 static enum rc
+prepare_here(struct session *s, struct prepared *p, struct err *e)
+{
+	const struct sql_stmt *stmt = &p->shape->stmts->v[0];
+
+	if (names_get(s->names, slice_of(stmt->name)) != NULL)
+		return err_set(e, "42P05", BLAST_STMT,
+		    "prepared statement \"%s\" already exists", stmt->name);
+	effects_apply(s, stmt, p->below, SLICE_LIT("PREPARE"));
+	msg_command_complete(&s->x->out, "PREPARE");
+	return RC_OK;
+}
+
+static enum rc
 run_here(struct session *s, struct portal *portal, struct err *e)
 {
 	struct exec *x = s->x;
+	struct sql_stmts *stmts = portal->prepared->shape->stmts;
 	enum rc rc;
 
-	if (!s->admin && portal->prepared->shape->stmts->v[0].kind == STMT_PREPARE) {
-		effects_apply(s, &portal->prepared->shape->stmts->v[0],
-		    portal->prepared->below, SLICE_LIT("PREPARE"));
-		msg_command_complete(&x->out, "PREPARE");
-		return RC_OK;
+	if (portal->done)
+		return err_set(e, "55000", BLAST_STMT, "portal \"%.*s\" cannot be run",
+		    (int)portal->name.len, portal->name.ptr);
+	if (s->admin) {
+		rc = s->w->proc->admin->command(
+		    s, portal->prepared->text, false, &x->out, e);
+		if (rc == RC_AGAIN)
+			session_block(s, BLOCK_ADMIN);
+		return rc;
 	}
-	if (!s->admin)
-		return local_statement(s, portal->prepared->shape->stmts, 0, &x->out, e);
-	rc = s->w->proc->admin->command(s, portal->prepared->text, false, &x->out, e);
-	if (rc == RC_AGAIN)
-		session_block(s, BLOCK_ADMIN);
-	return rc;
+	if (s->tx == 'E' && !effects_ends_failed(stmts))
+		return ext_refuse_failed(e);
+	if (stmts->v[0].kind == STMT_PREPARE)
+		return prepare_here(s, portal->prepared, e);
+	return local_statement(s, stmts, 0, &x->out, e);
+}
+
+static bool
+is_empty(const struct portal *portal)
+{
+	return portal->prepared->shape->stmts != NULL &&
+	    portal->prepared->shape->stmts->n == 0;
 }
 
 static void
 execute_here(struct session *s, struct portal *portal)
 {
 	struct exec *x = s->x;
-	struct sql_stmts *stmts = portal->prepared->shape->stmts;
 	struct err e;
 
 	msgbuf_clear(&x->out);
-	if (stmts != NULL && stmts->n == 0) {
+	if (is_empty(portal)) {
 		msg_begin(&x->out, 'I');
 		msg_end(&x->out);
-	} else if (!portal->done && run_here(s, portal, &e) == RC_ERR) {
+	} else if (run_here(s, portal, &e) == RC_ERR) {
 		ext_fail(s, &e);
 		return;
+	} else if (x->blocked != BLOCK_LSN) { /* then it is looked at again */
+		portal->done = true;
 	}
-	portal->done = true;
 	if (s->state == SESSION_ACTIVE && x->blocked == BLOCK_NOT)
 		session_reply(s, &x->out);
+}
+
+static void
+execute_on_server(struct session *s, struct portal *portal)
+{
+	struct reply *reply;
+
+	extended_flush_pending(s);
+	ext_forward(s);
+	s->x->unsynced = true;
+	reply = link_push(link_of(s->server), REPLY_EXECUTE);
+	if (portal != NULL)
+		reply->prepared = prepared_ref(portal->prepared);
+}
+
+static struct portal *
+executed_portal(struct session *s)
+{
+	struct msgread r = msgread_of(s->x->msg.body);
+
+	return ext_portal_find(s->x, read_str(&r));
+}
+
+static void
+execute_bound_late(struct session *s)
+{
+	struct portal *portal = executed_portal(s);
+
+	ext_bind_late(s, portal);
+	execute_on_server(s, portal);
 }
 
 static void
@@ -258,27 +319,28 @@ execute_message(struct session *s)
 	struct msgread r = msgread_of(x->msg.body);
 	struct slice name = read_str(&r);
 	struct portal *portal = ext_portal_find(x, name);
-	struct reply *reply;
+	struct err e;
 
 	(void)read_int32(&r);
 	if (r.bad || read_left(&r) != 0) {
 		ext_bad_message(s, "Execute");
 		return;
 	}
-	if (portal != NULL && portal->local) {
+	if (portal != NULL && portal->local && !is_empty(portal) &&
+	    session_await_answers(s))
+		return;
+	if (portal != NULL && portal->local && !portal->done &&
+	    !ext_answered_here(s, portal->prepared))
+		ext_plan_late(s, portal, execute_bound_late);
+	else if (portal != NULL && portal->local)
 		execute_here(s, portal);
-		return;
-	}
-	if (s->server == NULL) {
+	else if (s->server == NULL || (x->tx_failed && portal == NULL))
 		no_portal(s, name);
-		return;
-	}
-	extended_flush_pending(s);
-	ext_forward(s);
-	x->unsynced = true;
-	reply = link_push(link_of(s->server), REPLY_EXECUTE);
-	if (portal != NULL)
-		reply->prepared = prepared_ref(portal->prepared);
+	else if (portal != NULL &&
+	    ext_failed_transaction(s, portal->prepared, &e) != RC_OK)
+		ext_fail(s, &e);
+	else
+		execute_on_server(s, portal);
 }
 
 static void
@@ -288,30 +350,24 @@ close_message(struct session *s)
 	struct msgread r = msgread_of(x->msg.body);
 	char what = (char)read_byte(&r);
 	struct slice name = read_str(&r);
-	struct prepared *old;
+	struct portal *portal;
+	bool here;
 
 	if (r.bad || read_left(&r) != 0 || (what != 'S' && what != 'P')) {
 		ext_bad_message(s, "Close");
 		return;
 	}
 	if (what == 'S') {
-		if (name.len == 0) {
-			old = s->unnamed;
-			s->unnamed = NULL;
-		} else {
-			old = names_put(&s->names, name, NULL);
-		}
-		ext_pend(s, 'C', old, name, old != NULL && name.len > 0);
+		ext_pend(s, 'C', NULL, name, ext_name(s, name, NULL));
 		return;
 	}
-	if (s->server == NULL ||
-	    (ext_portal_find(x, name) != NULL && ext_portal_find(x, name)->local)) {
-		ext_portal_drop(ext_portal_find(x, name));
-		extended_settle_pending(s);
-		ext_reply_empty(s, '3');
+	portal = ext_portal_find(x, name);
+	here = s->server == NULL || (portal != NULL && portal->local);
+	ext_portal_drop(portal);
+	if (here) {
+		ext_pend(s, 'c', NULL, name, NULL);
 		return;
 	}
-	ext_portal_drop(ext_portal_find(x, name));
 	extended_flush_pending(s);
 	ext_forward(s);
 	x->unsynced = true;
@@ -321,7 +377,7 @@ close_message(struct session *s)
 /* ---- Flush and Sync ---- */
 
 /* A statement that only Parse and Describe speak of: any server that has its tables. */
-static bool
+static void
 plan_pending(struct session *s)
 {
 	struct exec *x = s->x;
@@ -331,7 +387,7 @@ plan_pending(struct session *s)
 	for (int i = 0; i < x->n_pending; i++) {
 		struct prepared *p = x->pending[i].prepared;
 
-		if (x->pending[i].type == 'C' || p->shape->stmts == NULL)
+		if (p == NULL || p->shape->stmts == NULL)
 			continue;
 		session_plan_ctx(s, &ctx);
 		ctx.consts = &p->consts;
@@ -340,23 +396,31 @@ plan_pending(struct session *s)
 		if (p->shape->stmts->n == 1 &&
 		    session_plan(s, p->shape, 0, &ctx, &x->plan, &e) == RC_OK &&
 		    (x->plan.kind == PLAN_ONE || x->plan.kind == PLAN_ANY))
-			return true;
-		return session_plan(s, p->shape, -1, &ctx, &x->plan, &e) == RC_OK;
+			return;
+		if (session_plan(s, p->shape, -1, &ctx, &x->plan, &e) == RC_OK)
+			return;
 	}
-	return false;
+	x->plan = (struct plan){.kind = PLAN_ANY, .shard = session_any_shard(s)};
 }
 
-static bool
-all_local(struct session *s)
+void
+ext_pending_to_server(struct session *s, void (*then)(struct session *))
+{
+	plan_pending(s);
+	if (s->x->msg.type != 'S') /* what comes behind it might write */
+		s->x->plan.read_only = false;
+	ext_go_to_server(s, then);
+}
+
+bool
+ext_pending_is_local(struct session *s)
 {
 	struct exec *x = s->x;
 
 	for (int i = 0; i < x->n_pending; i++) {
 		struct prepared *p = x->pending[i].prepared;
 
-		if (x->pending[i].type == 'C')
-			continue;
-		if (!ext_answered_here(s, p))
+		if (p != NULL && !ext_answered_here(s, p))
 			return false;
 	}
 	return true;
@@ -372,26 +436,44 @@ flush_on_server(struct session *s)
 static void
 flush_message(struct session *s)
 {
-	struct exec *x = s->x;
-
-	if (s->server == NULL && x->n_pending > 0 && all_local(s))
-		ext_answer_pending_here(s);
-	else if (s->server == NULL && x->n_pending > 0 && plan_pending(s))
-		ext_go_to_server(s, flush_on_server);
-	else if (s->server != NULL)
+	if (s->server != NULL)
 		flush_on_server(s);
+	else if (ext_pending_is_local(s))
+		ext_answer_pending_here(s);
+	else
+		ext_pending_to_server(s, flush_on_server);
 }
 
+/* Weir refused a message behind others that the server has taken. So that it does not commit those, it is made to fail too: no statement
+ * has this name there. */
 static void
-rollback_refused(struct session *s)
+fail_on_server(struct session *s)
 {
-	struct link *l = link_of(s->server);
 	struct msgbuf *out = &s->x->out;
 
 	msgbuf_clear(out);
-	msg_query(out, "ROLLBACK");
+	msg_begin(out, 'D');
+	msg_byte(out, 'S');
+	msg_str(out, "weir_refused");
+	msg_end(out);
 	stream_write(&s->server->stream, out->data, out->len);
-	link_push(l, REPLY_QUERY)->swallow = true;
+	link_push(link_of(s->server), REPLY_REFUSED);
+}
+
+void
+extended_end_refused(struct session *s)
+{
+	struct exec *x = s->x;
+
+	if (!x->tx_failed)
+		fail_on_server(s);
+	x->unsynced = false;
+	msgbuf_clear(&x->out);
+	msg_begin(&x->out, 'S');
+	msg_end(&x->out);
+	stream_write(&s->server->stream, x->out.data, x->out.len);
+	link_push(link_of(s->server), REPLY_SYNC);
+	session_block(s, BLOCK_REPLIES);
 }
 
 static void
@@ -400,7 +482,7 @@ sync_on_server(struct session *s)
 	struct exec *x = s->x;
 
 	if (x->discard && x->refused && x->unsynced && !x->tx_failed)
-		rollback_refused(s);
+		fail_on_server(s);
 	else if (!x->discard)
 		extended_flush_pending(s);
 	x->discard = false;
@@ -420,8 +502,8 @@ sync_message(struct session *s)
 		sync_on_server(s);
 		return;
 	}
-	if (!x->discard && x->n_pending > 0 && !all_local(s) && plan_pending(s)) {
-		ext_go_to_server(s, sync_on_server);
+	if (!x->discard && !ext_pending_is_local(s)) {
+		ext_pending_to_server(s, sync_on_server);
 		return;
 	}
 	if (!x->discard)

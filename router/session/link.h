@@ -22,7 +22,8 @@ enum reply_type {
 	REPLY_SYNC,
 	REPLY_QUERY,
 	REPLY_FUNCTION,
-	REPLY_LOCAL /* bytes of our own, to be sent when their turn comes */
+	REPLY_REFUSED, /* a message of Weir's own that the server cannot but refuse */
+	REPLY_LOCAL    /* bytes of our own, to be sent when their turn comes */
 };
 
 struct prepared;
@@ -33,18 +34,16 @@ struct reply {
 	bool
 	    swallow : 1; /* Weir's own message: nothing of the answer goes to the client */
 	bool check : 1;  /* swallowed, and its failure must stop what waits for it */
-	bool
-	    undo_parse : 1; /* client's name was registered: taken back if this is discarded */
-	bool
-	    undo_close : 1; /* client's name was removed: put back if this is discarded */
-	uint64_t
-	    prepared_id; /* PARSE, CLOSE: the statement on the server; 0: none or unnamed */
-	struct prepared *
-	    prepared; /* PARSE, CLOSE with undo; EXECUTE: what runs (session's reference) */
-	char *undo_name; /* the client's name; heap */
-	char *text;      /* LOCAL: the bytes; heap */
-	uint32_t len;    /* of text */
-	uint32_t done;   /* QUERY: statements completed */
+	bool unnamed : 1; /* PARSE: it becomes the server's unnamed statement */
+	/* PARSE, EXECUTE, QUERY: the statement that the server holds after it; CLOSE: that it no longer holds; 0: none. */
+	uint64_t prepared_id;
+	/* A reference of the session's. EXECUTE: what runs; with undo_name: what that stood for before, NULL: nothing. */
+	struct prepared *prepared;
+	char *
+	    undo_name; /* the client's name that goes back if this is discarded ("": the unnamed statement); heap */
+	char *text;    /* LOCAL: the bytes; heap */
+	uint32_t len;  /* of text */
+	uint32_t done; /* QUERY: statements completed */
 };
 
 struct held_stmt { /* one prepared statement on the server */

@@ -319,9 +319,12 @@ local_statement(
 		tag = "DEALLOCATE";
 		break;
 	case STMT_DEALLOCATE_ALL:
+		effects_forget_names(s);
+		tag = "DEALLOCATE ALL";
+		break;
 	case STMT_DISCARD_ALL:
 		effects_apply(s, stmt, NULL, SLICE_LIT(""));
-		tag = stmt->kind == STMT_DISCARD_ALL ? "DISCARD ALL" : "DEALLOCATE ALL";
+		tag = "DISCARD ALL";
 		break;
 	default:
 		rc = transaction_statement(s, stmt, &tag, e);

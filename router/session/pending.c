@@ -66,14 +66,25 @@ close_evicted(struct session *s, uint64_t id)
 	stream_write(&s->server->stream, out->data, out->len);
 	r = link_push(link_of(s->server), REPLY_CLOSE);
 	r->swallow = true;
+	r->prepared_id = id;
 }
 
+/* At least two: an EXECUTE needs itself and what it runs. */
 static uint32_t
 max_statements(const struct session *s)
 {
 	int n = s->db->cluster->conf->settings.max_prepared_statements;
 
-	return n < 1 ? 1 : (uint32_t)n;
+	return n < 2 ? 2 : (uint32_t)n;
+}
+
+void
+ext_hold(struct session *s, struct prepared *p)
+{
+	uint64_t evicted;
+
+	link_hold(link_of(s->server), p->id, max_statements(s), &evicted);
+	close_evicted(s, evicted);
 }
 
 static bool
@@ -90,19 +101,18 @@ parse_on_server(struct session *s, struct prepared *p, bool unnamed)
 {
 	struct link *l = link_of(s->server);
 	char name[PREPARED_NAME_MAX] = "";
-	uint64_t evicted = 0;
 	struct reply *r;
 
 	if (unnamed) {
 		l->unnamed_id = p->id;
 	} else {
-		link_hold(l, p->id, max_statements(s), &evicted);
+		ext_hold(s, p);
 		prepared_name(p->id, name);
 	}
-	close_evicted(s, evicted);
 	write_parse(s, p, name);
 	r = link_push(l, REPLY_PARSE);
-	r->prepared_id = p->id;
+	r->unnamed = unnamed;
+	r->prepared_id = unnamed ? 0 : p->id;
 	return r;
 }
 
@@ -121,8 +131,20 @@ ext_ensure_on_server(struct session *s, struct prepared *p, bool unnamed)
 
 /* ---- pending messages ---- */
 
+struct prepared *
+ext_name(struct session *s, struct slice name, struct prepared *p)
+{
+	struct prepared *before = s->unnamed;
+
+	if (name.len > 0)
+		return names_put(&s->names, name, p);
+	s->unnamed = p;
+	return before;
+}
+
 void
-ext_pend(struct session *s, char type, struct prepared *p, struct slice name, bool undo)
+ext_pend(struct session *s, char type, struct prepared *p, struct slice name,
+    struct prepared *before)
 {
 	struct exec *x = s->x;
 	struct pending *v;
@@ -136,8 +158,8 @@ ext_pend(struct session *s, char type, struct prepared *p, struct slice name, bo
 	}
 	v = &x->pending[x->n_pending++];
 	*v = (struct pending){.type = type,
-	    .undo = undo,
 	    .prepared = p,
+	    .before = before,
 	    .name = strndup(name.ptr == NULL ? "" : name.ptr, name.len)};
 }
 
@@ -145,6 +167,7 @@ void
 ext_pending_free(struct pending *v)
 {
 	prepared_unref(v->prepared);
+	prepared_unref(v->before);
 	free(v->name);
 }
 
@@ -166,6 +189,12 @@ describe_on_server(struct session *s, struct prepared *p, bool unnamed)
 	link_push(link_of(s->server), REPLY_DESCRIBE_STATEMENT);
 }
 
+static char
+answer_to(const struct pending *v)
+{
+	return v->type == 'P' ? '1' : '3';
+}
+
 static void
 flush_one(struct session *s, struct pending *v)
 {
@@ -174,27 +203,22 @@ flush_one(struct session *s, struct pending *v)
 
 	if (v->type == 'D') {
 		describe_on_server(s, v->prepared, unnamed);
-	} else if (v->type == 'C' || on_server_already(s, v->prepared, unnamed)) {
-		ext_reply_empty(s, v->type == 'C' ? '3' : '1');
-		r = link_tail(link_of(s->server));
-		if (r == NULL || !v->undo)
-			return;
+		return;
+	}
+	if (v->type != 'P' || on_server_already(s, v->prepared, unnamed)) {
+		ext_reply_empty(s, answer_to(v));
 	} else {
 		if (v->prepared->below != NULL)
 			ext_ensure_on_server(s, v->prepared->below, false);
-		r = parse_on_server(s, v->prepared, unnamed);
+		(void)parse_on_server(s, v->prepared, unnamed);
 	}
-	if (v->type == 'D' || !v->undo)
-		return;
 	r = link_tail(link_of(s->server));
-	r->undo_parse = v->type == 'P';
-	r->undo_close = v->type == 'C';
-	free(r->undo_name);
+	if (r == NULL || v->type == 'c') /* answered: it stays */
+		return;
 	r->undo_name = v->name;
+	r->prepared = v->before;
 	v->name = NULL;
-	r->prepared = v->type == 'C' ? v->prepared : NULL;
-	if (v->type == 'C')
-		v->prepared = NULL;
+	v->before = NULL;
 }
 
 void
@@ -241,7 +265,7 @@ ext_answer_pending_here(struct session *s)
 			ext_describe_here(s, v->prepared, out);
 			session_reply(s, out);
 		} else {
-			ext_reply_empty(s, v->type == 'C' ? '3' : '1');
+			ext_reply_empty(s, answer_to(v));
 		}
 		ext_pending_free(v);
 	}
@@ -260,7 +284,7 @@ extended_settle_pending(struct session *s)
 	}
 	for (int i = 0; i < x->n_pending; i++) {
 		if (x->pending[i].type != 'D')
-			ext_reply_empty(s, x->pending[i].type == 'C' ? '3' : '1');
+			ext_reply_empty(s, answer_to(&x->pending[i]));
 		ext_pending_free(&x->pending[i]);
 	}
 	x->n_pending = 0;
@@ -274,35 +298,43 @@ extended_drop_pending(struct session *s)
 	while (x->n_pending > 0) {
 		struct pending *v = &x->pending[--x->n_pending];
 
-		if (v->type == 'P' && v->name[0] != '\0')
-			prepared_unref(names_put(&s->names, slice_of(v->name), NULL));
-		if (v->type == 'C' && v->undo) {
-			prepared_unref(
-			    names_put(&s->names, slice_of(v->name), v->prepared));
-			v->prepared = NULL;
+		if (v->type == 'P' || v->type == 'C') {
+			prepared_unref(ext_name(s, slice_of(v->name), v->before));
+			v->before = NULL;
 		}
 		ext_pending_free(v);
 	}
 }
 
-/* Takes back what a discarded message did to the client's names. */
-void
-extended_undo(struct session *s, struct reply *r)
+/* What a discarded message would have done on the server. */
+static void
+undo_on_server(struct link *l, const struct reply *r)
 {
-	if (r->type == REPLY_PARSE && r->prepared_id != 0) {
-		struct link *l = link_of(s->server);
+	uint64_t evicted;
 
-		if (l->unnamed_id == r->prepared_id)
-			l->unnamed_id = 0;
+	if (r->unnamed)
+		l->unnamed_id = 0;
+	if (r->prepared_id == 0)
+		return;
+	if (r->type != REPLY_CLOSE)
 		link_drop(l, r->prepared_id);
-	}
-	if (r->undo_parse) {
-		prepared_unref(names_put(&s->names, slice_of(r->undo_name), NULL));
-		r->undo_parse = false;
-	}
-	if (r->undo_close) {
-		prepared_unref(names_put(&s->names, slice_of(r->undo_name), r->prepared));
+	else if (!link_holds(l, r->prepared_id))
+		link_hold(l, r->prepared_id, UINT32_MAX, &evicted);
+}
+
+/* Takes back what a discarded message did. A Parse that failed has taken the unnamed statement with it; one that was skipped has not. */
+void
+extended_undo(struct session *s, struct reply *r, bool failed)
+{
+	undo_on_server(link_of(s->server), r);
+	if (r->undo_name == NULL)
+		return;
+	if (failed && r->undo_name[0] == '\0') {
+		prepared_unref(r->prepared);
 		r->prepared = NULL;
-		r->undo_close = false;
 	}
+	prepared_unref(ext_name(s, slice_of(r->undo_name), r->prepared));
+	r->prepared = NULL;
+	free(r->undo_name);
+	r->undo_name = NULL;
 }

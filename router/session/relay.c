@@ -90,25 +90,40 @@ violation(struct relay *r, const struct read_msg *m, const char *what)
 
 /* ---- ErrorResponse ---- */
 
+static void
+send_sync(struct relay *r)
+{
+	static const char sync[] = {'S', 0, 0, 0, 4};
+
+	stream_write(&r->server->stream, sync, sizeof sync);
+	link_push(r->link, REPLY_SYNC);
+}
+
 /* What was sent behind the message that failed is ignored by the server up to Sync. */
 static void
 discard_to_sync(struct relay *r)
 {
 	struct link *l = r->link;
+	struct exec *x = r->s->x;
+	bool injected = link_head(l)->swallow, query = false, open;
 	uint32_t n = 0;
 
 	while (n < l->ring_len && link_nth(l, n)->type != REPLY_SYNC)
-		n++;
-	for (uint32_t i = n; i-- > 0;)
-		extended_undo(r->s, link_nth(l, i));
-	if (n == l->ring_len) {
-		r->s->x->discard = true;
-		r->s->x->refused = false;
+		query = query || link_nth(l, n++)->type == REPLY_QUERY;
+	open = n == l->ring_len;
+	if (open)
 		extended_drop_pending(r->s);
-	}
+	for (uint32_t i = n; i-- > 0;)
+		extended_undo(r->s, link_nth(l, i), i == 0);
 	while (n-- > 0) {
 		prepared_unref(link_head(l)->prepared);
 		link_pop(l);
+	}
+	if (open && injected && query) { /* its client waits for ReadyForQuery */
+		send_sync(r);
+	} else if (open) {
+		x->discard = true;
+		x->refused = false;
 	}
 }
 
@@ -205,6 +220,12 @@ on_error(struct relay *r, const struct read_msg *m)
 		x->retrying = true;
 		return;
 	}
+	if (head->type == REPLY_REFUSED) {
+		pop(r);
+		return;
+	}
+	if (head->type == REPLY_QUERY && head->prepared_id != 0)
+		link_drop(r->link, head->prepared_id);
 	x->failed = true;
 	x->fatal_forwarded = slice_eq_str(msg_error_field(m->body, 'V'), "FATAL");
 	if (!head->swallow || extended_reply(head)) {
@@ -372,7 +393,7 @@ copy_in_begins(struct relay *r, const struct read_msg *m)
 	l->copy_in = true;
 	while (l->ring_len > 1 && link_tail(l)->type == REPLY_SYNC)
 		link_pop_tail(l);
-	if (r->s->x->blocked == BLOCK_REPLIES) {
+	if (r->s->x->blocked == BLOCK_REPLIES || r->s->x->blocked == BLOCK_ANSWERS) {
 		session_unblock(r->s);
 		r->gone = r->s->server != r->server;
 	}
@@ -534,7 +555,10 @@ session_server_bytes(struct server *server, struct buf *b, uint32_t off, uint32_
 	flush_run(&r);
 	if (stream_queued(&s->stream) > OUTPUT_HIGH)
 		stream_read_stop(&server->stream);
-	if (s->x->blocked == BLOCK_REPLIES && s->x->discard && link_quiet(r.link)) {
+	if (s->x->blocked == BLOCK_ANSWERS && link_quiet(r.link)) {
+		session_unblock(s);
+	} else if (s->x->blocked == BLOCK_REPLIES && s->x->discard &&
+	    link_quiet(r.link)) {
 		s->x->unsynced =
 		    true; /* a Query amid extended messages was skipped: the client's Sync is what counts */
 		session_unblock(s);

@@ -28,7 +28,7 @@ static const bool legal[SESSION_STATES][SESSION_STATES] = {
 const char *
 block_name(enum block b)
 {
-	static const char *const names[] = {"", "replies", "directory look-up",
+	static const char *const names[] = {"", "replies", "answers", "directory look-up",
 	    "no primary", "read your writes", "server", "settings", "output", "admin",
 	    "lsn", "schema"};
 

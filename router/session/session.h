@@ -27,6 +27,7 @@ enum session_state {
 enum block {
 	BLOCK_NOT,
 	BLOCK_REPLIES, /* answers of the last cycle are still to come */
+	BLOCK_ANSWERS, /* answers to what stands before this message in its pipeline */
 	BLOCK_LOOKUP,  /* a directory key is being looked up */
 	BLOCK_PRIMARY, /* no primary is known */
 	BLOCK_TOKEN,   /* read your writes: no replica is there yet */
@@ -57,10 +58,11 @@ struct tokens { /* read-your-writes, per shard */
 
 /* A message of the extended protocol that waits until its server is known. */
 struct pending {
-	char type; /* P, D (statement), C (statement) */
-	bool undo; /* P: the client's name was registered by it; C: was removed by it */
-	struct prepared *prepared; /* a reference; C: what was removed, NULL if nothing */
-	char *name;                /* the client's; heap */
+	char type; /* P, D (statement), C (statement), c (a portal that is not there) */
+	struct prepared *prepared; /* P, D: a reference */
+	struct prepared
+	    *before; /* P, C: what the name stood for until then; a reference */
+	char *name;  /* the client's; heap */
 };
 
 struct portal {
@@ -245,6 +247,8 @@ void session_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
 void session_run(struct session *);
 bool session_schema_behind(const struct session *);
 void session_block(struct session *, enum block);
+/* The message is looked at again when all before it is answered. False: it is. */
+bool session_await_answers(struct session *);
 /* The reason is over: runs x->resume if there is one, then goes on with the messages. */
 void session_unblock(struct session *);
 /* Answers in order, behind what the server still owes. */
@@ -260,7 +264,10 @@ void extended_message(struct session *);
 void extended_flush_pending(struct session *);
 void extended_reset(
     struct session *); /* end of cycle, end of transaction: portals, pending */
-void extended_undo(struct session *, struct reply *);
+/* `failed`: this is the message that failed; else it is one that the server skips. */
+void extended_undo(struct session *, struct reply *, bool failed);
+/* Weir refused a Query behind extended messages: those fail too, and their cycle ends. */
+void extended_end_refused(struct session *);
 void extended_settle_pending(struct session *);
 void extended_drop_pending(struct session *); /* and takes back what they did */
 struct prepared *session_prepare(struct session *, struct slice text,
@@ -278,10 +285,11 @@ void extended_bind_big(struct session *, struct slice portal, struct slice state
 /* ---- sqlprep.c: PREPARE, EXECUTE and DEALLOCATE as SQL ---- */
 /* Rewrites the names in x->sql_text when the Query is one of them. */
 enum rc sqlprep_rewrite(struct session *, struct slice sql, struct err *) WARN_UNUSED;
-/* Sees that the statement is on the server. False: nothing must be sent, the server has it (PREPARE). */
-bool sqlprep_ensure(struct session *);
 /* Where the semicolon behind the first statement of a text is, or its end. */
 size_t sqlprep_behind_first(struct session *, struct slice sql);
+/* Sees that the statement is on the server. False: nothing must be sent, the server has it (PREPARE). *makes: what the server holds once
+ * the Query has succeeded, or 0. */
+bool sqlprep_ensure(struct session *, uint64_t *makes);
 void sqlprep_inject(struct session *, struct prepared *);
 void sqlprep_forget(struct exec *);
 /* The same for Parse: PREPARE and EXECUTE by extended messages. May replace *p. */
@@ -336,6 +344,8 @@ void session_server_bytes(struct server *, struct buf *, uint32_t off, uint32_t 
 /* ---- effects.c: what statements do to the session ---- */
 void effects_apply(
     struct session *, const struct sql_stmt *, struct prepared *, struct slice tag);
+/* The client's named statements are gone. */
+void effects_forget_names(struct session *);
 void effects_cycle_end(struct session *, char status);
 /* Is this what a failed transaction still takes? */
 bool effects_ends_failed(const struct sql_stmts *);

@@ -88,13 +88,13 @@ keep_for_retry(struct exec *x)
 }
 
 static void
-send_query(struct session *s)
+send_query(struct session *s, uint64_t makes)
 {
 	struct exec *x = s->x;
 	struct read_msg *m = &x->msg;
 	struct stream *to = &s->server->stream;
 
-	link_push(link_of(s->server), REPLY_QUERY);
+	link_push(link_of(s->server), REPLY_QUERY)->prepared_id = makes;
 	if (x->sql_text != NULL) {
 		msgbuf_clear(&x->out);
 		msg_query(&x->out, x->sql_text);
@@ -107,6 +107,7 @@ send_query(struct session *s)
 		stream_write(to, m->raw.ptr, m->raw.len);
 	}
 	keep_for_retry(x);
+	x->unsynced = false; /* it ends the transaction of what came before it, too */
 	session_sent(s, &x->plan, x->shape->stmts);
 	session_block(s, BLOCK_REPLIES);
 }
@@ -116,10 +117,11 @@ static void
 on_server(struct session *s)
 {
 	struct msgbuf *out = &s->x->out;
+	uint64_t makes;
 
 	extended_flush_pending(s);
-	if (sqlprep_ensure(s)) {
-		send_query(s);
+	if (sqlprep_ensure(s, &makes)) {
+		send_query(s, makes);
 		return;
 	}
 	effects_apply(
@@ -307,9 +309,6 @@ prepare_query(
 {
 	struct exec *x = s->x;
 
-	if (s->tx == 'E' && !effects_ends_failed(x->shape->stmts) &&
-	    (x->tx_failed || readable(x->shape->stmts)))
-		return failed_transaction(s, e);
 	if (sqlprep_rewrite(s, sql, e) != RC_OK)
 		return RC_ERR;
 	if (x->tx_failed)
@@ -317,33 +316,55 @@ prepare_query(
 	return plan_statements(s, consts, e);
 }
 
-/* Plans the query in x->msg and finds its server. Runs again after a look-up. */
-static void
-plan_query(struct session *s)
+/* What Weir itself answers. */
+static bool
+is_own(struct session *s)
+{
+	struct sql_stmts *stmts = s->x->shape->stmts;
+
+	return goes_back(s) ||
+	    (stmts != NULL && stmts->n == 1 &&
+		(stmts->v[0].kind == STMT_PREPARE || local_is(s, stmts, 0)));
+}
+
+/* Can this be done at all? */
+static enum rc
+may_run(struct session *s, struct err *e)
 {
 	struct exec *x = s->x;
-	struct sql_consts consts;
-	struct slice sql;
+
+	if (s->tx == 'E' && !effects_ends_failed(x->shape->stmts) &&
+	    (x->tx_failed || readable(x->shape->stmts)))
+		return failed_transaction(s, e);
+	if (!x->unsynced || !is_own(s))
+		return RC_OK;
+	(void)err_set(e, "0A000", BLAST_TXN,
+	    "%s by Query behind extended messages without Sync",
+	    stmt_kind_name(x->shape->stmts->v[0].kind));
+	err_hint(e, "Send Sync before it.");
+	return RC_ERR;
+}
+
+/* Everything is known of it but its server. */
+static void
+run_planned(struct session *s)
+{
+	struct exec *x = s->x;
 	struct err e;
 
-	(void)query_text(&x->msg, &sql);
-	remember_shape(x, session_shape(s, sql, &consts));
-	if (goes_back(s)) {
-		go_back(s);
-		return;
-	}
-	if ((s->tx != 'E' || effects_ends_failed(x->shape->stmts)) && answered_here(s))
-		return;
-	if (prepare_query(s, sql, &consts, &e) != RC_OK) {
-		session_error(s, &e);
-		return;
-	}
 	if (x->plan.kind == PLAN_LOOKUP) {
 		lookup_start(s, plan_query);
 		return;
 	}
-	if (x->plan.kind == PLAN_ALL) {
+	if (x->plan.kind == PLAN_ALL && !x->unsynced) {
 		ddl_start(s);
+		return;
+	}
+	if (x->plan.kind == PLAN_ALL) {
+		(void)err_set(&e, "0A000", BLAST_TXN,
+		    "a statement for all shards behind extended messages without Sync");
+		err_hint(&e, "Send Sync before it.");
+		session_error(s, &e);
 		return;
 	}
 	switch (session_need_server(s, &x->plan, on_server, &e)) {
@@ -358,29 +379,41 @@ plan_query(struct session *s)
 	}
 }
 
-void
-simple_query(struct session *s)
+/* Plans the query in x->msg and finds its server. Runs again after a look-up. */
+static void
+plan_query(struct session *s)
 {
 	struct exec *x = s->x;
+	struct sql_consts consts;
 	struct slice sql;
 	struct err e;
 
-	if (!query_text(&x->msg, &sql)) {
+	(void)query_text(&x->msg, &sql);
+	remember_shape(x, session_shape(s, sql, &consts));
+	if (may_run(s, &e) != RC_OK)
+		session_error(s, &e);
+	else if (goes_back(s))
+		go_back(s);
+	else if (!x->unsynced && answered_here(s))
+		return;
+	else if (prepare_query(s, sql, &consts, &e) != RC_OK)
+		session_error(s, &e);
+	else
+		run_planned(s);
+}
+
+void
+simple_query(struct session *s)
+{
+	struct slice sql;
+	struct err e;
+
+	if (!query_text(&s->x->msg, &sql)) {
 		(void)err_set(&e, "08P01", BLAST_SESSION, "invalid string in message");
 		session_fatal(s, &e);
 		return;
 	}
 	prepared_unref(s->unnamed); /* as PostgreSQL does */
 	s->unnamed = NULL;
-	if (x->unsynced) { /* amid extended messages: it goes where they went, and ends their transaction */
-		struct sql_consts consts;
-
-		remember_shape(x, session_shape(s, sql, &consts));
-		extended_flush_pending(s);
-		x->unsynced = false;
-		x->plan = (struct plan){.kind = PLAN_ONE, .shard = x->shard};
-		send_query(s);
-		return;
-	}
 	plan_query(s);
 }

@@ -1,6 +1,6 @@
 /* PREPARE and EXECUTE as SQL in transaction mode. They share the protocol's names: what one prepared the other can use. On the servers the
  * statement has Weir's name, so the texts are rewritten; a server that lacks it gets it first. */
-#include "router/session/session.h"
+#include "router/session/extended.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -277,99 +277,36 @@ sqlprep_parse(struct session *s, struct prepared **p, struct err *e)
 
 /* ---- on the server ---- */
 
-static void
-send_prepare(struct session *s, struct prepared *p)
-{
-	struct msgbuf *out = &s->x->out;
-	char name[PREPARED_NAME_MAX];
-
-	prepared_name(p->id, name);
-	msgbuf_clear(out);
-	msg_begin(out, 'Q');
-	msg_bytes(out, "PREPARE ", 8);
-	msg_bytes(out, name, strlen(name));
-	msg_bytes(out, p->sql_types.ptr, p->sql_types.len);
-	msg_bytes(out, " AS ", 4);
-	msg_slice_str(out, p->text);
-	msg_end(out);
-	stream_write(&s->server->stream, out->data, out->len);
-	link_push(link_of(s->server), REPLY_QUERY)->swallow = true;
-}
-
-static void
-send_parse(struct session *s, struct prepared *p)
-{
-	struct msgbuf *out = &s->x->out;
-	char name[PREPARED_NAME_MAX];
-
-	prepared_name(p->id, name);
-	msgbuf_clear(out);
-	msg_begin(out, 'P');
-	msg_str(out, name);
-	msg_slice_str(out, p->text);
-	msg_int16(out, (int16_t)p->n_oids);
-	for (int i = 0; i < p->n_oids; i++)
-		msg_int32(out, (int32_t)p->oids[i]);
-	msg_end(out);
-	msg_begin(out, 'S');
-	msg_end(out);
-	stream_write(&s->server->stream, out->data, out->len);
-	link_push(link_of(s->server), REPLY_PARSE)->swallow = true;
-	link_push(link_of(s->server), REPLY_SYNC)->swallow = true;
-}
-
-static void
-hold(struct session *s, struct prepared *p)
-{
-	int max = s->db->cluster->conf->settings.max_prepared_statements;
-	struct msgbuf *out = &s->x->out;
-	uint64_t evicted;
-	char name[PREPARED_NAME_MAX];
-
-	link_hold(link_of(s->server), p->id, max < 1 ? 1 : (uint32_t)max, &evicted);
-	if (evicted == 0)
-		return;
-	prepared_name(evicted, name);
-	msgbuf_clear(out);
-	msg_begin(out, 'C');
-	msg_byte(out, 'S');
-	msg_str(out, name);
-	msg_end(out);
-	stream_write(&s->server->stream, out->data, out->len);
-	link_push(link_of(s->server), REPLY_CLOSE)->swallow = true;
-}
-
 bool
-sqlprep_ensure(struct session *s)
+sqlprep_ensure(struct session *s, uint64_t *makes)
 {
 	struct exec *x = s->x;
 	struct prepared *p = x->sql_prepared;
-	bool prepare;
 
+	*makes = 0;
 	if (p == NULL)
 		return true;
-	prepare = x->shape->stmts->v[0].kind == STMT_PREPARE;
+	if (x->shape->stmts->v[0].kind != STMT_PREPARE) {
+		ext_ensure_on_server(s, p, false);
+		return true;
+	}
 	if (link_holds(link_of(s->server), p->id))
-		return !prepare;
-	hold(s, p);
-	if (prepare)
-		return true; /* the client's own PREPARE does it */
-	if (p->by_sql)
-		send_prepare(s, p);
-	else
-		send_parse(s, p);
+		return false;
+	ext_hold(s, p);
+	*makes = p->id;
 	return true;
 }
 
-/* Amid extended messages: a Query would end the implicit transaction, so PREPARE goes by extended messages too. */
+/* By extended messages without Sync: it belongs to the transaction of what comes behind it. */
 void
 sqlprep_inject(struct session *s, struct prepared *p)
 {
 	struct msgbuf *out = &s->x->out;
 	struct link *l = link_of(s->server);
 	char name[PREPARED_NAME_MAX];
+	struct reply *r;
 
-	hold(s, p);
+	ext_hold(s, p);
 	prepared_name(p->id, name);
 	msgbuf_clear(out);
 	msg_begin(out, 'P');
@@ -400,6 +337,8 @@ sqlprep_inject(struct session *s, struct prepared *p)
 	l->unnamed_id = 0;
 	link_push(l, REPLY_PARSE)->swallow = true;
 	link_push(l, REPLY_BIND)->swallow = true;
-	link_push(l, REPLY_EXECUTE)->swallow = true;
+	r = link_push(l, REPLY_EXECUTE);
+	r->swallow = true;
+	r->prepared_id = p->id;
 	link_push(l, REPLY_CLOSE)->swallow = true;
 }
