@@ -482,31 +482,47 @@ program_key(struct program *p, const struct plan_ctx *ctx)
 	p->user = arena_strdup(&p->arena, ctx->user == NULL ? "" : ctx->user);
 }
 
+void
+compile_init(struct compile *c, struct program *p, const struct plan_ctx *ctx,
+    struct sql_stmts **views)
+{
+	*c = (struct compile){.ctx = ctx,
+	    .map = ctx->map,
+	    .schema = ctx->schema,
+	    .p = p,
+	    .arena = &p->arena,
+	    .views = views,
+	    .budget = FACTS_BUDGET,
+	    .err = &p->err,
+	    .plain = shard_map_plain(ctx->map)};
+	arena_init(&p->arena);
+	arena_init(&c->scratch);
+	program_key(p, ctx);
+	p->kind = PROGRAM_QUERY;
+	p->fixed = SHARD_NONE;
+	memset(p->shards, 0xff, sizeof p->shards);
+	names_init(c);
+}
+
+void
+compile_fini(struct compile *c)
+{
+	for (int i = 0; i < c->n_views; i++)
+		sql_stmts_free(c->views[i]);
+	arena_reset(&c->scratch);
+}
+
 struct program *
 compile_stmt(
     const struct sql_stmts *all, const struct sql_stmt *st, const struct plan_ctx *ctx)
 {
 	struct program *p = calloc(1, sizeof *p);
 	struct sql_stmts *views[VIEWS_MAX];
-	struct compile c = {.ctx = ctx,
-	    .map = ctx->map,
-	    .schema = ctx->schema,
-	    .p = p,
-	    .views = views,
-	    .budget = FACTS_BUDGET};
+	struct compile c;
 
 	if (p == NULL)
 		abort();
-	arena_init(&p->arena);
-	arena_init(&c.scratch);
-	c.arena = &p->arena;
-	c.err = &p->err;
-	c.plain = shard_map_plain(ctx->map);
-	program_key(p, ctx);
-	p->kind = PROGRAM_QUERY;
-	p->fixed = SHARD_NONE;
-	memset(p->shards, 0xff, sizeof p->shards);
-	names_init(&c);
+	compile_init(&c, p, ctx, views);
 	compile_kind(&c, all, st);
 	hints(&c, all, st);
 	if (c.failed)
@@ -519,9 +535,7 @@ compile_stmt(
 	for (int i = 0; i < p->n_pins; i++)
 		p->uses_params |= needs_params(
 		    p->pins[i], c.map->distributions[p->pins[i]->distribution].n_types);
-	for (int i = 0; i < c.n_views; i++)
-		sql_stmts_free(c.views[i]);
-	arena_reset(&c.scratch);
+	compile_fini(&c);
 	return p;
 }
 

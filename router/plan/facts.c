@@ -37,7 +37,11 @@ cast_oid(const char *cast)
 struct plan_value
 compile_value(struct compile *c, const struct sql_value *v, bool array)
 {
-	struct plan_value p = {v->kind, v->negated, array, v->index, 0, v->text};
+	struct plan_value p = {.kind = v->kind,
+	    .negated = v->negated,
+	    .array = array,
+	    .index = v->index,
+	    .text = v->text};
 	const char *cast = v->cast;
 
 	if (v->kind == VALUE_TEXT)
@@ -414,6 +418,29 @@ add_way_up(struct compile *c, struct facts *f, const struct sql_query *q,
 	}
 }
 
+/* The keys of the anchors are those of one shard: one value, as good as known, that only
+ * equality hands on. */
+static void
+add_anchors(struct compile *c, struct facts *f, const struct sql_query *q)
+{
+	for (int i = 0; i < c->n_anchors; i++) {
+		const struct sql_rel *rel = c->anchors[i];
+		const struct map_table *mt = rel_info(c, rel)->mt;
+
+		for (int k = 0; rel->level == q && k < mt->n_key; k++) {
+			const char *name = visible_name(c, rel, mt->key[k]);
+			struct plan_value *v = ARENA_NEW(c->arena, struct plan_value);
+			struct fact_set set = {.set = {v, 1}};
+
+			*v = (struct plan_value){
+			    .kind = VALUE_UNKNOWN, .index = (uint32_t)k, .anchor = true};
+			if (name != NULL)
+				attach(c, f, facts_node_of(c, f, (struct col){rel, name}),
+				    set);
+		}
+	}
+}
+
 /* All that holds in a level for rows of the table or join t (NULL: for whole rows of its
  * FROM list). */
 void
@@ -427,6 +454,7 @@ facts_add_level(struct compile *c, struct facts *f, const struct sql_query *q,
 			add_tree(c, f, q, q->from[i]);
 	if (q->kind != Q_INSERT && q->kind != Q_UTILITY)
 		facts_add_cond(c, f, q, NULL, q->where);
+	add_anchors(c, f, q);
 }
 
 static bool
@@ -516,6 +544,8 @@ step_up(struct compile *c, struct facts *f, const struct sql_query *q,
 	const struct sql_rel *rel = stands_for(q);
 
 	*at = NULL;
+	if (q == c->top)
+		return NULL;
 	if (rel != NULL) {
 		if (rel_query(c, rel) == q && f->n_chain < CHAIN_MAX)
 			f->chain[f->n_chain++] = (struct link){rel, level, open};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "router/plan/plan_int.h"
+#include "router/sql/tree.h"
 
 /* ---- search_path ---- */
 
@@ -193,6 +194,18 @@ view_around(struct compile *c, const struct sql_query *q)
 	return NULL;
 }
 
+/* With the parse tree, where the caller wants it. */
+static struct sql_stmts *
+analyze_view(struct compile *c, struct slice sql)
+{
+	PgQuery__ParseResult *tree;
+	struct err ignored;
+
+	if (c->trees == NULL || tree_parse(c->trees, sql, &tree, &ignored) != RC_OK)
+		return sql_analyze(sql, NULL, 0);
+	return tree_analyze(tree, sql, NULL, 0);
+}
+
 /* A view stands for its own copy of its query at each place, so that its tables are not
  * mixed up with those of another. */
 static void
@@ -203,7 +216,7 @@ open_view(struct compile *c, const struct sql_rel *rel, struct rel_info *r)
 
 	if (r->st->view_sql == NULL || c->n_views == VIEWS_MAX)
 		return;
-	s = sql_analyze(slice_of(r->st->view_sql), NULL, 0);
+	s = analyze_view(c, slice_of(r->st->view_sql));
 	c->views[c->n_views++] = s;
 	if (s->n != 1 || s->v[0].query == NULL)
 		return;

@@ -276,10 +276,10 @@ column_pin(struct compile *c, const struct facts *f, int node, const struct map_
 	return all;
 }
 
-/* Several key columns: the shortest list of each. */
+/* Several key columns: the shortest list of each, or (anchors) the anchor's own key. */
 static struct pin *
-columns_pin(struct compile *c, struct facts *f, const struct sql_rel *rel,
-    const struct map_table *mt)
+columns_pin_of(struct compile *c, struct facts *f, const struct sql_rel *rel,
+    const struct map_table *mt, bool anchors)
 {
 	struct pin *p = new_pin(c, PIN_KEYS, mt);
 
@@ -292,6 +292,8 @@ columns_pin(struct compile *c, struct facts *f, const struct sql_rel *rel,
 		for (const struct fact_set *s = f->v[facts_root(f, node)].sets; s != NULL;
 		     s = s->next)
 			if (s->lo == NULL && s->hi == NULL && !s->set.v[0].array &&
+			    s->set.v[0].anchor == anchors &&
+			    (!anchors || s->set.v[0].index == (uint32_t)k) &&
 			    (best == NULL || s->set.n < best->n))
 				best = &s->set;
 		if (best == NULL)
@@ -299,6 +301,17 @@ columns_pin(struct compile *c, struct facts *f, const struct sql_rel *rel,
 		p->sets[k] = *best;
 	}
 	return p;
+}
+
+static struct pin *
+columns_pin(struct compile *c, struct facts *f, const struct sql_rel *rel,
+    const struct map_table *mt)
+{
+	struct pin *values = columns_pin_of(c, f, rel, mt, false);
+
+	return c->n_anchors == 0
+	    ? values
+	    : and_pin(c, mt, values, columns_pin_of(c, f, rel, mt, true));
 }
 
 static struct pin *pin_of_facts(

@@ -37,6 +37,7 @@ struct plan_value {
 	uint32_t index;
 	uint32_t oid; /* of its cast (an array's: of the element); 0: none */
 	struct slice text;
+	bool anchor; /* any key of the shard at hand (compile.anchors) */
 };
 
 enum pin_kind {
@@ -139,6 +140,12 @@ struct compile {
 	bool primary;      /* something in it belongs on the primary */
 	bool temp;         /* a temporary table is in it */
 	bool written_view; /* inside of a view that is written to */
+	/* Tables whose keys are taken to be those of one shard, whichever (spread.c) */
+	const struct sql_rel *const *anchors;
+	int n_anchors;
+	const struct sql_query *top; /* looked at by itself: nothing around it counts */
+	struct arena
+	    *trees; /* views are analysed with their parse trees in here, or NULL */
 };
 
 enum found { FOUND_NO, FOUND_MAYBE, FOUND_YES };
@@ -250,6 +257,10 @@ bool compile_values(struct compile *, const struct sql_expr *, int n, struct val
 
 /* ---- compiling ---- */
 
+/* For as long as `views` (VIEWS_MAX of them) lives. */
+void compile_init(struct compile *, struct program *, const struct plan_ctx *,
+    struct sql_stmts **views);
+void compile_fini(struct compile *);
 struct program *compile_stmt(
     const struct sql_stmts *, const struct sql_stmt *, const struct plan_ctx *);
 void program_free(struct program *);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "router/sql/analyze_int.h"
+#include "router/sql/tree.h"
 
 #define NODE(x) PG_QUERY__NODE__NODE_##x
 
@@ -283,6 +284,24 @@ parse(struct analysis *an, struct sql_stmts *out)
 	}
 	read_tree(an, out, tree);
 	pg_query__parse_result__free_unpacked(tree, NULL);
+}
+
+struct sql_stmts *
+tree_analyze(const PgQuery__ParseResult *tree, struct slice text,
+    const struct sql_const *consts, uint32_t n_consts)
+{
+	struct sql_stmts *out = sql_stmts_create();
+	struct analysis an = {.arena = &out->arena,
+	    .text = text.ptr,
+	    .len = text.len,
+	    .consts = consts,
+	    .n_consts = n_consts,
+	    .consts_base = text.ptr,
+	    .keep_nodes = true};
+
+	scan_hints(text, out);
+	read_tree(&an, out, tree);
+	return out;
 }
 
 struct sql_stmts *

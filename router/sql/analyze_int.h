@@ -29,7 +29,15 @@ struct analysis {
 	struct sql_func *funcs;
 	int n_funcs;
 	int depth;
+	bool keep_nodes; /* the parse tree outlives the analysis */
 };
+
+/* What of the parse tree a level or table came from. */
+static inline void *
+an_node(const struct analysis *an, const void *node)
+{
+	return an->keep_nodes ? (void *)(uintptr_t)node : NULL;
+}
 
 /* Room for one more at the end of an array in the arena that has grown by this call only;
  * AN_PUSH gives its address. */

@@ -247,6 +247,7 @@ table_rel(struct analysis *an, struct sql_query *q, struct sql_rel *r,
     const PgQuery__RangeVar *v, bool ctes)
 {
 	r->kind = REL_TABLE;
+	r->node = an_node(an, v);
 	r->level = q;
 	r->schema = an_strdup(an, v->schemaname);
 	r->name = arena_strdup(an->arena, v->relname);
@@ -286,6 +287,7 @@ from_join(struct analysis *an, struct sql_query *q, int item, struct sql_from *p
 
 	f->item = item;
 	f->parent = parent;
+	f->node = an_node(an, j);
 	f->join = j->jointype == PG_QUERY__JOIN_TYPE__JOIN_LEFT ? JOIN_LEFT
 	    : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_RIGHT    ? JOIN_RIGHT
 	    : j->jointype == PG_QUERY__JOIN_TYPE__JOIN_FULL     ? JOIN_FULL
@@ -345,6 +347,7 @@ from_item(struct analysis *an, struct sql_query *q, int item, struct sql_from *p
 	case NODE(RANGE_SUBSELECT):
 		f = new_leaf(an, q, item, parent, REL_QUERY);
 		f->rel->lateral = n->range_subselect->lateral;
+		f->rel->node = an_node(an, n->range_subselect);
 		rel_alias(an, f->rel, n->range_subselect->alias);
 		f->rel->query =
 		    an_query(an, n->range_subselect->subquery, q, PLACE_FROM, f);
@@ -494,6 +497,7 @@ an_select(struct analysis *an, const PgQuery__SelectStmt *s, struct sql_query *p
 				     : Q_SELECT;
 	struct sql_query *q = an_level(an, kind, parent, place, at);
 
+	q->node = an_node(an, s);
 	add_ctes(an, q, s->with_clause);
 	if (setop) {
 		q->left = an_select(an, s->larg, q, PLACE_BRANCH, NULL);
@@ -576,6 +580,7 @@ an_insert(struct analysis *an, const PgQuery__InsertStmt *s, struct sql_query *p
 	    ? s->select_stmt->select_stmt
 	    : NULL;
 
+	q->node = an_node(an, s);
 	add_ctes(an, q, s->with_clause);
 	q->target = ARENA_NEW(an->arena, struct sql_rel);
 	table_rel(an, q, q->target, s->relation, false);
@@ -602,6 +607,7 @@ an_update(struct analysis *an, const PgQuery__UpdateStmt *s, struct sql_query *p
 {
 	struct sql_query *q = an_level(an, Q_UPDATE, parent, place, NULL);
 
+	q->node = an_node(an, s);
 	add_ctes(an, q, s->with_clause);
 	q->target = an_add_table(an, q, s->relation);
 	add_from(an, q, s->n_from_clause, s->from_clause);
@@ -617,6 +623,7 @@ an_delete(struct analysis *an, const PgQuery__DeleteStmt *s, struct sql_query *p
 {
 	struct sql_query *q = an_level(an, Q_DELETE, parent, place, NULL);
 
+	q->node = an_node(an, s);
 	add_ctes(an, q, s->with_clause);
 	q->target = an_add_table(an, q, s->relation);
 	add_from(an, q, s->n_using_clause, s->using_clause);
@@ -653,6 +660,7 @@ an_merge(struct analysis *an, const PgQuery__MergeStmt *s, struct sql_query *par
 	struct sql_query *q = an_level(an, Q_MERGE, parent, place, NULL);
 	struct sql_from *j = ARENA_NEW(an->arena, struct sql_from);
 
+	q->node = an_node(an, s);
 	add_ctes(an, q, s->with_clause);
 	j->join = JOIN_LEFT;
 	j->left = from_item(an, q, 0, j, s->source_relation);

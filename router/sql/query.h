@@ -82,6 +82,7 @@ struct sql_rel {
 	struct sql_cte *cte;     /* CTE */
 	struct sql_query *level; /* where it stands */
 	struct sql_from *leaf;   /* NULL: the target of an INSERT */
+	void *node; /* of tree_analyze(): its PgQuery__RangeVar or RangeSubselect */
 };
 
 enum join_kind { JOIN_INNER, JOIN_LEFT, JOIN_RIGHT, JOIN_FULL };
@@ -99,6 +100,7 @@ struct sql_from {
 	const char *const *using;
 	int n_using;
 	struct sql_cond *on; /* or NULL */
+	void *node;          /* of tree_analyze(): a join's PgQuery__JoinExpr */
 };
 
 /* ---- levels ---- */
@@ -184,6 +186,7 @@ struct sql_query {
 	struct sql_query *parent; /* NULL: outermost */
 	struct sql_from *at;      /* PLACE_ON, PLACE_FROM */
 	struct sql_cte *cte;      /* PLACE_CTE */
+	void *node; /* of tree_analyze(): its PgQuery__SelectStmt, InsertStmt … */
 
 	struct sql_from **from;
 	int n_from;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "router/plan/multi.h"
 #include "router/plan/plan.h"
 #include "router/route/map_build.h"
 #include "router/route/route.h"

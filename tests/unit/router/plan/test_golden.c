@@ -6,7 +6,8 @@
  * hexadecimal \oids 20, 25             their declared types    \path app, public
  * search_path \temp orders             a temporary table       \noschema the catalog is
  * not known \encoding LATIN1         the client's            \unbound Parse without Bind
- *   \map plain | nodefault | shop */
+ *   \map plain | nodefault | shop
+ * In files whose names begin with multi, what needs several shards gets a plan for them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +35,7 @@ struct bench {
 	char temp[8][64];
 	const char *temp_list[9];
 	bool noschema, unbound;
+	bool multi; /* what needs several shards is planned for them */
 };
 
 static void
@@ -131,7 +133,44 @@ directive(struct bench *b, char *line)
 }
 
 static void
-print_plan(struct bench *b, struct shape *s, int i, const struct plan_ctx *ctx)
+print_refusal(struct bench *b, const struct err *e)
+{
+	fprintf(b->out, "  ! %s %s\n", e->sqlstate, e->msg);
+	if (e->hint[0] != '\0')
+		fprintf(b->out, "    %s\n", e->hint);
+}
+
+static void
+print_multi(struct bench *b, struct shape *s, int i, const struct plan_ctx *ctx,
+    const struct sql_env *env, const char *sql)
+{
+	struct multi m;
+	struct err e = {.sqlstate = ""};
+	struct slice text;
+	char *line, *save;
+	enum rc rc = multi_plan(s, i, ctx, env, slice_of(sql), &m, &e);
+
+	if (rc == RC_ERR) {
+		print_refusal(b, &e);
+		return;
+	}
+	if (rc == RC_AGAIN) {
+		fprintf(b->out, "  = look-up of key \"%.*s\"\n", (int)m.lookup.key.len,
+		    m.lookup.key.ptr);
+		return;
+	}
+	multi_describe(ctx, &m, ctx->arena, &text);
+	for (line = strtok_r((char *)text.ptr, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, "runs on: several shards: ", 25) == 0)
+			fprintf(b->out, "  = %s\n", line + 25);
+		else
+			fprintf(b->out, "    %s\n", line);
+}
+
+static void
+print_plan(struct bench *b, struct shape *s, int i, const struct plan_ctx *ctx,
+    const struct sql_env *env, const char *sql)
 {
 	struct plan plan = {.kind = PLAN_ONE};
 	struct err e = {.sqlstate = ""};
@@ -139,9 +178,10 @@ print_plan(struct bench *b, struct shape *s, int i, const struct plan_ctx *ctx)
 	char *line, *save;
 
 	if (plan_run(s, i, ctx, &plan, &e) != RC_OK) {
-		fprintf(b->out, "  ! %s %s\n", e.sqlstate, e.msg);
-		if (e.hint[0] != '\0')
-			fprintf(b->out, "    %s\n", e.hint);
+		if (b->multi)
+			print_multi(b, s, i, ctx, env, sql);
+		else
+			print_refusal(b, &e);
 		return;
 	}
 	plan_describe(s, i, ctx, &plan, ctx->arena, &text);
@@ -182,7 +222,7 @@ statement(struct bench *b, const char *sql)
 	s = shape_get(b->cache, slice_of(sql), &env, &consts);
 	fprintf(b->out, "%s\n", sql);
 	for (int i = 0; i < (s->stmts == NULL ? 1 : s->stmts->n); i++)
-		print_plan(b, s, i, &ctx);
+		print_plan(b, s, i, &ctx, &env, sql);
 	arena_reset(&arena);
 	reset(b);
 }
@@ -253,6 +293,7 @@ golden(struct bench *b, const char *name)
 	snprintf(path, sizeof path, "tests/plan/%s.golden", name);
 	b->out = open_memstream(&got, &len);
 	b->map = b->shop;
+	b->multi = strncmp(name, "multi", 5) == 0;
 	reset(b);
 	run_file(b, sql);
 	fclose(b->out);
