@@ -98,6 +98,7 @@ limits_init(struct backend_limits *l)
 	l->server_connect_timeout_us = 15 * SECOND;
 	l->server_login_retry_us = SECOND;
 	l->query_wait_timeout_us = 120 * SECOND;
+	l->cancel_wait_timeout_us = 10 * SECOND;
 	l->probe_interval_us = SECOND;
 	l->probe_timeout_us = 2 * SECOND;
 	l->breaker_open_us = 5 * SECOND;

@@ -47,7 +47,7 @@ struct backend_limits {
 	atomic_int pool_size, min_pool_size, reserve_pool_size;
 	_Atomic uint64_t reserve_pool_timeout_us, server_lifetime_us,
 	    server_idle_timeout_us, server_connect_timeout_us, server_login_retry_us,
-	    query_wait_timeout_us;
+	    query_wait_timeout_us, cancel_wait_timeout_us;
 	_Atomic uint64_t max_replica_lag_us, probe_interval_us, probe_timeout_us,
 	    breaker_open_us;
 	atomic_int breaker_failures;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 
@@ -366,6 +367,7 @@ struct cancel {
 	struct pool *pool;
 	struct login_address remote;
 	bool tls;
+	uint64_t due_us; /* given up then; 0: never */
 	uint32_t pid;
 	size_t key_len;
 	unsigned char key[CANCEL_KEY_MAX];
@@ -377,13 +379,40 @@ cancel_of(struct job *j)
 	return (struct cancel *)(void *)((char *)j - offsetof(struct cancel, j.job));
 }
 
+static uint64_t
+clock_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* What is left of cancel_wait_timeout, after the wait for a thread. */
+static enum rc
+set_deadline(struct cancel *c)
+{
+	uint64_t now = clock_us();
+
+	if (c->due_us == 0)
+		return RC_OK;
+	if (now >= c->due_us)
+		return err_set(&c->j.err, "08001", BLAST_STMT,
+		    "it waited for longer than cancel_wait_timeout");
+	if ((c->due_us - now) / 1000 < (uint64_t)c->j.timeout_ms)
+		c->j.timeout_ms = (int)((c->due_us - now) / 1000);
+	return RC_OK;
+}
+
 static void
 cancel_run(struct job *job)
 {
 	struct cancel *c = cancel_of(job);
 	struct login_target *t = &c->j.target;
 
-	c->j.rc = backend_tls(job->backend, &t->sslmode, &t->tls, &c->j.err);
+	c->j.rc = set_deadline(c);
+	if (c->j.rc == RC_OK)
+		c->j.rc = backend_tls(job->backend, &t->sslmode, &t->tls, &c->j.err);
 	if (c->j.rc == RC_OK)
 		c->j.rc = login_cancel(t, &c->remote, c->tls, c->pid,
 		    (struct slice){(const char *)c->key, c->key_len}, c->j.timeout_ms,
@@ -407,16 +436,20 @@ cancel_done(struct job *job)
 {
 	struct cancel *c = cancel_of(job);
 
-	if (c->j.rc != RC_OK)
+	if (c->j.rc != RC_OK) {
 		log_line(LOG_NOTICE, "cancel request failed", "backend",
 		    job->backend->label, "address", c->server->address, "error",
 		    c->j.err.msg, NULL);
+		/* It may have left and arrive late: nobody else's statement is to be hit. */
+		c->server->close_needed = true;
+	}
 	cancel_forget(&c->j);
 }
 
 void
 pool_cancel_query(struct server *s)
 {
+	uint64_t limit = atomic_load(&s->pool->backend->limits.cancel_wait_timeout_us);
 	struct cancel *c;
 
 	if (s->key_len == 0 || s->state != SERVER_ACTIVE)
@@ -426,6 +459,7 @@ pool_cancel_query(struct server *s)
 		abort();
 	c->server = s;
 	c->pool = s->pool;
+	c->due_us = limit == 0 ? 0 : clock_us() + limit;
 	c->remote = s->remote;
 	c->tls = stream_is_tls(&s->stream);
 	c->pid = s->backend_pid;

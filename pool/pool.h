@@ -47,8 +47,9 @@ struct pool_login {
 	 * pool's identity (replication=…). May be NULL. */
 	const char *const *startup;
 	bool replication;    /* a connection is never lent twice */
-	int max_connections; /* of this login to one backend, in the whole process; 0: as
-				many as the backend's */
+	/* in the whole process; 0: no limit but the backend's */
+	int max_connections;      /* of this login to one backend */
+	int max_user_connections; /* of this user to all backends */
 };
 
 struct pools; /* all pools of one worker */
@@ -63,6 +64,7 @@ struct waiter {
 	struct server *server; /* GRANTED: to be handed over at the end of this turn */
 	struct pool *pool;
 	uint64_t since_us;
+	uint64_t patience_us; /* 0: the backend's query_wait_timeout; UINT64_MAX: no end */
 	struct timer timeout;
 	/* Exactly one of these is called, never from inside a call into the pool. The
 	 * server is ACTIVE and owned by the caller. */

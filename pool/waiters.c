@@ -76,10 +76,19 @@ is_hopeless(const struct pool *p)
 	    !backend_would_be_usable(p->backend, pools_now(p->pools));
 }
 
+/* How long it may wait; 0: without end. */
+static uint64_t
+patience(const struct pool *p, const struct waiter *w)
+{
+	if (w->patience_us == 0)
+		return atomic_load(&p->backend->limits.query_wait_timeout_us);
+	return w->patience_us == UINT64_MAX ? 0 : w->patience_us;
+}
+
 enum rc
 waiter_queue(struct pool *p, struct waiter *w, struct err *e)
 {
-	uint64_t timeout = atomic_load(&p->backend->limits.query_wait_timeout_us);
+	uint64_t timeout = patience(p, w);
 	bool paused = atomic_load(&p->backend->paused);
 
 	if (!paused && is_hopeless(p))

@@ -53,12 +53,10 @@ remember_login(struct session *s, const struct pool_login *p)
 }
 
 static void
-fill_login(struct session *s, struct pool_login *p, struct err *e)
+fill_login(struct session *s, struct pool_login *p)
 {
 	struct client_login *l = login_of(s);
-	const struct user_conf *u = config_user(s->db->cluster->config, l->start.user);
 
-	(void)e;
 	memset(p, 0, sizeof *p);
 	p->user = arena_strndup(&l->arena, l->start.user.ptr, l->start.user.len);
 	p->database = s->admin || s->db->cluster->n_shards == 0
@@ -79,8 +77,6 @@ fill_login(struct session *s, struct pool_login *p, struct err *e)
 	}
 	if (!s->admin)
 		remember_login(s, p);
-	if (u != NULL && setting_set_has(&u->set, SETTING_ID_max_user_connections))
-		p->max_connections = u->settings.max_user_connections;
 }
 
 static const char *const *
@@ -141,7 +137,7 @@ succeed(struct session *s)
 		return;
 	}
 	l->replication = l->start.replication != REPLICATION_NONE;
-	fill_login(s, &p, &e);
+	fill_login(s, &p);
 	if (l->replication) {
 		p.replication = true;
 		p.startup = replication_params(l);

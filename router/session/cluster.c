@@ -70,6 +70,7 @@ set_limits(struct backend *b, const struct settings *s)
 	atomic_store(&l->server_connect_timeout_us, s->server_connect_timeout_us);
 	atomic_store(&l->server_login_retry_us, s->server_login_retry_us);
 	atomic_store(&l->query_wait_timeout_us, s->query_wait_timeout_us);
+	atomic_store(&l->cancel_wait_timeout_us, s->cancel_wait_timeout_us);
 	atomic_store(&l->max_replica_lag_us, s->max_replica_lag_us);
 	atomic_store(&l->probe_interval_us, s->replica_probe_interval_us);
 	atomic_store(&l->probe_timeout_us, s->probe_timeout_us);

@@ -12,12 +12,13 @@
 #include "router/session/session.h"
 #include "wire/startup.h"
 
-#define PEER_TIMEOUT_MS 5000
+#define PEER_TIMEOUT_MS 60000 /* where cancel_wait_timeout is 0 */
 
 struct peer_job {
 	struct job job;
 	char *host;
 	uint16_t port;
+	int timeout_ms;
 	struct msgbuf packet;
 };
 
@@ -41,7 +42,8 @@ static int
 connect_tcp(const struct peer_job *p)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	struct timeval limit = {PEER_TIMEOUT_MS / 1000, 0};
+	struct timeval limit = {
+	    p->timeout_ms / 1000, p->timeout_ms % 1000 * 1000};
 	char port[8];
 	int fd = -1;
 
@@ -78,7 +80,7 @@ run(struct job *job)
 	}
 	if (send(fd, p->packet.data, p->packet.len, MSG_NOSIGNAL) ==
 	    (ssize_t)p->packet.len)
-		(void)poll(&poller, 1, PEER_TIMEOUT_MS);
+		(void)poll(&poller, 1, p->timeout_ms);
 	close(fd);
 }
 
@@ -108,6 +110,7 @@ peer_pass_on(struct worker *w, uint32_t pid, struct slice key)
 {
 	const struct config *config = w->snap->config;
 	const unsigned char *k = (const unsigned char *)key.ptr;
+	uint64_t limit = config->settings.cancel_wait_timeout_us;
 	int id = key.len < 4 ? 0 : k[0] << 8 | k[1];
 	struct peer_job *p;
 
@@ -121,6 +124,7 @@ peer_pass_on(struct worker *w, uint32_t pid, struct slice key)
 			abort();
 		p->host = strdup(config->peers[i].host);
 		p->port = config->peers[i].port;
+		p->timeout_ms = limit == 0 ? PEER_TIMEOUT_MS : (int)(limit / 1000) + 1;
 		msgbuf_init(&p->packet);
 		msg_cancel(&p->packet, pid, key);
 		p->job.loop = w->loop;

@@ -350,19 +350,20 @@ find_replica(
 	unsigned cursor =
 	    atomic_fetch_add_explicit(&shard->cursor, 1, memory_order_relaxed);
 	uint64_t now = loop_now_us(s->w->loop);
+	uint64_t wait = CONFIG_VALUE(
+	    s->identity->conf, &s->db->cluster->conf->shards[index], read_your_writes_wait_us);
 
 	*out = choose_replica(shard->backends, shard->n, set->replica_policy, token, now,
 	    worker_random(s->w), &cursor);
-	if (*out != NULL || token == NULL || set->read_your_writes_wait_us == 0 ||
+	if (*out != NULL || token == NULL || wait == 0 ||
 	    s->x->gave_up)
 		return RC_OK;
 	if (choose_replica(shard->backends, shard->n, set->replica_policy, NULL, now, 0,
 		&cursor) == NULL)
 		return RC_OK;
 	for (int i = 0; i < shard->n; i++)
-		health_hurry(s->w->proc->health, shard->backends[i],
-		    now + set->read_your_writes_wait_us);
-	session_park(s, BLOCK_TOKEN, set->read_your_writes_wait_us);
+		health_hurry(s->w->proc->health, shard->backends[i], now + wait);
+	session_park(s, BLOCK_TOKEN, wait);
 	return RC_AGAIN;
 }
 
@@ -492,6 +493,18 @@ not_granted(struct waiter *w, const struct err *e)
 		session_run(s);
 }
 
+/* A user's own query_wait_timeout. */
+static uint64_t
+patience(const struct session *s)
+{
+	const struct user_conf *u = s->identity->conf;
+
+	if (u == NULL || !setting_set_has(&u->set, SETTING_ID_query_wait_timeout_us))
+		return 0;
+	return u->settings.query_wait_timeout_us == 0 ? UINT64_MAX
+						      : u->settings.query_wait_timeout_us;
+}
+
 static enum rc
 acquire(struct session *s, void (*resume)(struct session *), struct err *e)
 {
@@ -500,6 +513,7 @@ acquire(struct session *s, void (*resume)(struct session *), struct err *e)
 
 	x->waiter.granted = granted;
 	x->waiter.failed = not_granted;
+	x->waiter.patience_us = patience(s);
 	switch (pool_acquire(pools_get(s->w->pools, x->backend, &s->identity->login),
 	    &x->waiter, &server, e)) {
 	case RC_ERR:

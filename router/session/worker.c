@@ -193,6 +193,18 @@ copy(const char *s)
 	return s == NULL ? NULL : strdup(s);
 }
 
+/* Those of the login, which is not the client's where the database names another. */
+static void
+set_limits(struct pool_login *login, const struct config *config)
+{
+	const struct user_conf *u = config_user(config, slice_of(login->user));
+
+	login->max_connections = u != NULL && setting_set_has(&u->set, SETTING_ID_pool_size)
+	    ? u->settings.pool_size
+	    : 0;
+	login->max_user_connections = CONFIG_VALUE(u, config, max_user_connections);
+}
+
 struct identity *
 worker_identity(struct worker *w, struct dbview *db, struct slice user,
     const struct pool_login *login)
@@ -219,6 +231,7 @@ worker_identity(struct worker *w, struct dbview *db, struct slice user,
 	id->login.md5 = copy(login->md5);
 	id->db = db;
 	id->conf = config_user(db->cluster->config, user);
+	set_limits(&id->login, db->cluster->config);
 	list_push_back(&w->identities, &id->node);
 	return id;
 }
