@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "pool/quota.h"
+
 #define SECOND UINT64_C(1000000)
 
 static atomic_int workers = WORKERS_MAX;
@@ -118,6 +120,7 @@ backend_create(const char *database, const char *shard, int position, int weight
 	b->refs = 1;
 	b->database = copy(database);
 	b->shard = copy(shard);
+	b->quota = quota_get(QUOTA_DATABASE, database);
 	(void)snprintf(b->label, sizeof b->label, "%s/%s/%d", database, shard, position);
 	b->position = position;
 	b->weight = weight;
@@ -141,6 +144,7 @@ backend_unref(struct backend *b)
 		return;
 	target_fini(&b->target);
 	SSL_CTX_free(b->tls);
+	quota_unref(b->quota);
 	free((char *)b->database);
 	free((char *)b->shard);
 	free(b->check_query);

@@ -64,6 +64,7 @@ struct backend {
 	int weight;                   /* (const) for the weighted policy */
 	struct backend_target target; /* (const) */
 	struct backend_limits limits;
+	struct quota *quota; /* (const) its database's: max_db_connections */
 
 	/* ---- budget: exact over the whole process ---- */
 	/* Open or being opened; never above pool_size and the reserve in use. */

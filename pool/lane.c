@@ -74,6 +74,8 @@ lane_create(struct backend *b, const struct pool_login *l, uint64_t hash)
 	lane->database = copy(l->database);
 	lane->replication = l->replication;
 	lane->n_workers = workers;
+	lane->quotas[QUOTA_DATABASE] = quota_get(QUOTA_DATABASE, b->database);
+	lane->quotas[QUOTA_USER] = quota_get(QUOTA_USER, l->user);
 	if (n > 0) {
 		lane->startup = calloc(n + 1, sizeof *lane->startup);
 		if (lane->startup == NULL)
@@ -128,14 +130,29 @@ lane_unref(struct lane *lane)
 	pthread_mutex_unlock(&b->lock);
 	for (size_t i = 0; lane->startup != NULL && lane->startup[i] != NULL; i++)
 		free(lane->startup[i]);
+	for (int i = 0; i < QUOTA_KINDS; i++)
+		quota_unref(lane->quotas[i]);
 	free(lane->startup);
 	free(lane->user);
 	free(lane->database);
 	free(lane);
 }
 
-bool
-lane_enter(struct lane *lane, int max)
+static bool
+enter_quotas(struct lane *lane, struct quota_need *need, uint64_t since_us)
+{
+	for (int i = 0; i < QUOTA_KINDS; i++) {
+		if (quota_enter(lane->quotas[i], need, since_us))
+			continue;
+		while (i-- > 0)
+			quota_leave(lane->quotas[i]);
+		return false;
+	}
+	return true;
+}
+
+static bool
+enter_lane(struct lane *lane, int max)
 {
 	int n = atomic_load(&lane->connections);
 
@@ -145,10 +162,26 @@ lane_enter(struct lane *lane, int max)
 	return false;
 }
 
+bool
+lane_enter(struct lane *lane, int max, struct quota_need *need, uint64_t since_us)
+{
+	if (!enter_lane(lane, max)) {
+		if (need != NULL)
+			quota_forget(need);
+		return false;
+	}
+	if (enter_quotas(lane, need, since_us))
+		return true;
+	atomic_fetch_sub(&lane->connections, 1);
+	return false;
+}
+
 void
 lane_leave(struct lane *lane)
 {
 	atomic_fetch_sub(&lane->connections, 1);
+	for (int i = 0; i < QUOTA_KINDS; i++)
+		quota_leave(lane->quotas[i]);
 }
 
 int

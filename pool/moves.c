@@ -105,20 +105,26 @@ parcel_arrived(struct mail *m)
 }
 
 static struct parcel *
-parcel_create(struct site *s, int to, struct ask *a)
+parcel_to(struct pools *to, struct backend *b, struct ask *a)
 {
 	struct parcel *x = calloc(1, sizeof *x);
 
 	if (x == NULL)
 		abort();
 	x->mail.deliver = parcel_arrived;
-	x->to = s->pools->peers[to];
-	x->backend = s->backend;
+	x->to = to;
+	x->backend = b;
 	backend_ref(x->backend);
 	x->ask = a;
 	x->fd = -1;
 	atomic_fetch_add(&x->to->n_parcels, 1);
 	return x;
+}
+
+static struct parcel *
+parcel_create(struct site *s, int to, struct ask *a)
+{
+	return parcel_to(s->pools->peers[to], s->backend, a);
 }
 
 void
@@ -131,13 +137,25 @@ move_place(struct site *s, int to, struct ask *a)
 	loop_post(x->to->loop, &x->mail);
 }
 
-void
-move_nothing(struct site *s, int to)
+static void
+send_nothing(struct pools *to, struct backend *b)
 {
-	struct parcel *x = parcel_create(s, to, NULL);
+	struct parcel *x = parcel_to(to, b, NULL);
 
 	x->empty = true;
 	loop_post(x->to->loop, &x->mail);
+}
+
+void
+move_nothing(struct site *s, int to)
+{
+	send_nothing(s->pools->peers[to], s->backend);
+}
+
+void
+wake_pool(struct pool *p)
+{
+	send_nothing(p->pools, p->backend);
 }
 
 void
@@ -229,4 +247,43 @@ ask_send(struct pool *p, int whom, bool evict)
 		p->n_asked++;
 	pool_publish_waiting(p);
 	loop_post(a->to->loop, &a->mail);
+}
+
+/* ---- room in a quota ---- */
+
+struct call {
+	struct mail mail;
+	struct pools *to;
+	struct quota *quota; /* a reference */
+};
+
+static void
+call_arrived(struct mail *m)
+{
+	struct call *c = (struct call *)(void *)m;
+
+	atomic_fetch_sub(&c->to->n_parcels, 1);
+	if (!c->to->ending)
+		evict_for_quota(c->to, NULL, c->quota);
+	quota_unref(c->quota);
+	free(c);
+}
+
+void
+ask_for_room(struct pools *ps, struct quota *q)
+{
+	for (int i = 0; i < ps->n_peers; i++) {
+		struct call *c;
+
+		if (i == ps->index)
+			continue;
+		c = calloc(1, sizeof *c);
+		if (c == NULL)
+			abort();
+		c->mail.deliver = call_arrived;
+		c->to = ps->peers[i];
+		c->quota = quota_get(q->kind, q->name);
+		atomic_fetch_add(&c->to->n_parcels, 1);
+		loop_post(c->to->loop, &c->mail);
+	}
 }

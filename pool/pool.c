@@ -31,7 +31,8 @@ pool_acquire(struct pool *p, struct waiter *w, struct server **out, struct err *
 		return err_set(e, "3D000", BLAST_SESSION, "database \"%s\" is disabled",
 		    b->database);
 	if (atomic_load_explicit(&b->waiting, memory_order_relaxed) == 0 &&
-	    !atomic_load_explicit(&b->paused, memory_order_relaxed)) {
+	    !atomic_load_explicit(&b->paused, memory_order_relaxed) &&
+	    !lane_pressed(p->lane)) {
 		s = next_idle(p);
 		if (s != NULL && !server_needs_check(s, pools_now(p->pools))) {
 			server_lend(s);

@@ -37,7 +37,7 @@
 /* Who logs in, and with what. Texts are copied by the pool. */
 struct pool_login {
 	const char *user;
-	const char *database; /* on the server */
+	const char *database; /* on the server; NULL or "": the target's */
 	/* credential: the target's own password if it has one, else one of these */
 	const char *password; /* plain, or NULL */
 	const char *md5;      /* "md5…" hash, or NULL */
@@ -46,7 +46,7 @@ struct pool_login {
 	/* start-up parameters that cannot be replayed, NULL-ended pairs; part of the
 	 * pool's identity (replication=…). May be NULL. */
 	const char *const *startup;
-	bool replication;    /* a connection is never lent twice */
+	bool replication; /* a connection is never lent twice */
 	/* in the whole process; 0: no limit but the backend's */
 	int max_connections;      /* of this login to one backend */
 	int max_user_connections; /* of this user to all backends */
@@ -64,7 +64,8 @@ struct waiter {
 	struct server *server; /* GRANTED: to be handed over at the end of this turn */
 	struct pool *pool;
 	uint64_t since_us;
-	uint64_t patience_us; /* 0: the backend's query_wait_timeout; UINT64_MAX: no end */
+	uint64_t
+	    patience_us; /* 0: the backend's query_wait_timeout; UINT64_MAX: no end */
 	struct timer timeout;
 	/* Exactly one of these is called, never from inside a call into the pool. The
 	 * server is ACTIVE and owned by the caller. */

@@ -21,6 +21,7 @@
 
 #include "pool/dialer.h"
 #include "pool/pool.h"
+#include "pool/quota.h"
 #include "wire/login.h"
 
 #define JANITOR_MS     333
@@ -39,7 +40,8 @@ struct lane {
 	char **startup; /* pairs, NULL-ended; NULL: none */
 	bool replication;
 	int n_workers;
-	atomic_int connections; /* open or being opened */
+	struct quota *quotas[QUOTA_KINDS]; /* references */
+	atomic_int connections;            /* open or being opened */
 	struct {
 		_Alignas(64) _Atomic uint64_t oldest_wait_us; /* 0: nobody waits */
 		atomic_int waiting; /* but for those that an ask was sent for */
@@ -89,6 +91,7 @@ struct pool {
 				none yet */
 	uint64_t refused_until_us;
 	int max_connections;
+	struct quota_need need; /* of room in one of its quotas */
 
 	struct list idle, active, testing, closing, waiters;
 	int n_idle, n_active, n_testing, n_checking, n_dialing, n_waiting, n_asked;
@@ -129,9 +132,17 @@ void lane_unref(struct lane *);
 uint64_t login_hash(const struct backend *, const struct pool_login *);
 bool lane_is(const struct lane *, const struct backend *, const struct pool_login *,
     uint64_t hash);
-/* One more connection of this login; max 0: no limit. */
-bool lane_enter(struct lane *, int max);
+/* One more connection of this login; max 0: no limit. In all its quotas, too: else false,
+ * and *need (may be NULL) is in the queue of the one that has no room. */
+bool lane_enter(struct lane *, int max, struct quota_need *need, uint64_t since_us);
 void lane_leave(struct lane *);
+/* Does anybody lack room in one of its quotas, or are there too many? */
+static inline bool
+lane_pressed(const struct lane *lane)
+{
+	return quota_presses(lane->quotas[QUOTA_DATABASE]) ||
+	    quota_presses(lane->quotas[QUOTA_USER]);
+}
 /* A worker where somebody waits for this login; -1: none. */
 int lane_waiting(const struct lane *);
 
@@ -193,6 +204,9 @@ void waiters_fail(struct pool *, const struct err *);
 void pool_publish_waiting(struct pool *);
 
 /* ---- serve.c ---- */
+/* Closes the connection of this worker that has rested longest, of those that count in
+ * the quota, if somebody lacks room in it. */
+void evict_for_quota(struct pools *, struct site *preferred, struct quota *);
 void site_serve(struct deferred *);
 void site_wake(struct timer *);
 static inline void
@@ -214,6 +228,10 @@ void move_send(struct server *);
 void move_place(struct site *, int to, struct ask *);
 void move_nothing(struct site *, int to);
 void ask_send(struct pool *, int whom, bool evict);
+/* Its worker looks again. Any thread. */
+void wake_pool(struct pool *);
+/* All other workers look for a resting connection to close for who lacks room in it. */
+void ask_for_room(struct pools *, struct quota *);
 
 static inline struct server *
 server_of_node(struct list *n)

@@ -180,6 +180,7 @@ pool_create(struct pools *ps, struct lane *lane)
 	list_init(&p->testing);
 	list_init(&p->closing);
 	list_init(&p->waiters);
+	p->need.pool = p;
 	p->used_us = pools_now(ps);
 	table_add(ps, p);
 	list_push_front(&ps->all, &p->node);
@@ -253,6 +254,7 @@ set_credential(struct pool *p, const struct pool_login *l)
 	if (fresh)
 		p->refused_until_us = 0;
 	p->max_connections = l->max_connections;
+	quota_set_limit(p->lane->quotas[QUOTA_USER], l->max_user_connections);
 	p->used_us = pools_now(p->pools);
 }
 
@@ -468,7 +470,7 @@ keep_minimum(struct site *s, uint64_t now_us)
 	}
 	if (latest == NULL || !budget_take(b, least))
 		return;
-	if (lane_enter(latest->lane, latest->max_connections))
+	if (lane_enter(latest->lane, latest->max_connections, NULL, 0))
 		dial_start(latest);
 	else
 		place_free(s, -1);
@@ -499,6 +501,9 @@ janitor(struct timer *t)
 	EACH_POOL(ps, p)
 	{
 		p->asked = 0;
+		p->need.asked = false;
+		if (lane_pressed(p->lane))
+			site_want_serve(p->site);
 		close_unwanted(p, now);
 		if (is_unused(p, now))
 			pool_destroy(p);

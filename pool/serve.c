@@ -125,9 +125,111 @@ evict(struct server *s, int heir)
 	server_close(s, true);
 }
 
+/* ---- quotas ---- */
+
+static void
+close_for(struct server *s, struct quota *q)
+{
+	s->evicted_for = q;
+	atomic_fetch_add_explicit(
+	    &s->pool->backend->n_evictions, 1, memory_order_relaxed);
+	server_close(s, true);
+}
+
+/* One of this login's quotas for which a connection is to be closed rather than lent:
+ * there are too many, or somebody has lacked room for so much longer. */
+static struct quota *
+starved_quota(const struct pool *p, const struct waiter *w)
+{
+	for (int i = 0; i < QUOTA_KINDS; i++) {
+		struct quota *q = p->lane->quotas[i];
+		uint64_t oldest = quota_oldest(q);
+
+		if ((quota_over(q) ||
+			(oldest != 0 && oldest < w->since_us - POOL_EVICT_US)) &&
+		    quota_claim(q))
+			return q;
+	}
+	return NULL;
+}
+
+static struct server *
+longest_at_rest(const struct site *site, const struct quota *q, struct server *than)
+{
+	for (struct list *n = site->idle.prev; n != &site->idle; n = n->prev) {
+		struct server *s = LIST_ENTRY(n, struct server, rest);
+
+		if (s->pool->n_waiting == 0 && s->pool->lane->quotas[q->kind] == q)
+			return than == NULL || s->idle_since_us < than->idle_since_us
+			    ? s
+			    : than;
+	}
+	return than;
+}
+
+void
+evict_for_quota(struct pools *ps, struct site *preferred, struct quota *q)
+{
+	struct server *s = NULL;
+
+	if (!quota_claim(q))
+		return;
+	if (preferred != NULL)
+		s = longest_at_rest(preferred, q, NULL);
+	if (s == NULL)
+		LIST_FOREACH(n, &ps->sites)
+			s = longest_at_rest(LIST_ENTRY(n, struct site, node), q, s);
+	if (s != NULL)
+		close_for(s, q);
+	else
+		quota_evicted(q);
+}
+
+/* Room was not to be had: what rests somewhere makes some. */
+static void
+want_room(struct pool *p)
+{
+	struct quota *q = p->need.quota;
+
+	p->need.round = p->site->round;
+	evict_for_quota(p->pools, p->site, q);
+	if (!p->need.asked)
+		ask_for_room(p->pools, q);
+	p->need.asked = true;
+}
+
+/* Those that asked for room before and do not now must not keep it from others. */
+static void
+forget_needs(struct site *site, unsigned round)
+{
+	LIST_FOREACH(n, &site->hungry) {
+		struct pool *p = LIST_ENTRY(n, struct pool, hungry);
+
+		if (p->need.quota != NULL && p->need.round != round)
+			quota_forget(&p->need);
+	}
+}
+
+/* What rests here for nobody, and is lacked somewhere. */
+static void
+give_room(struct site *site)
+{
+	LIST_FOREACH_SAFE(n, &site->idle) {
+		struct server *s = LIST_ENTRY(n, struct server, rest);
+
+		for (int i = 0; i < QUOTA_KINDS && s->state == SERVER_IDLE; i++)
+			if (s->pool->n_waiting == 0 &&
+			    quota_claim(s->pool->lane->quotas[i]))
+				close_for(s, s->pool->lane->quotas[i]);
+	}
+}
+
+/* ---- match, all ---- */
+
 static void
 match_pool(struct pool *p, uint64_t now)
 {
+	struct quota *q;
 	struct waiter *w;
 	struct server *s;
 	int who;
@@ -137,6 +239,8 @@ match_pool(struct pool *p, uint64_t now)
 			server_begin_move(s, who, NULL);
 		else if ((who = starved(p, w)) >= 0)
 			evict(s, who);
+		else if ((q = starved_quota(p, w)) != NULL)
+			close_for(s, q);
 		else
 			waiter_grant(w, s);
 	}
@@ -238,6 +342,18 @@ take_place(struct pool *p, uint64_t now)
 	    p->backend, budget_limit(p->backend, now - first_waiter(p)->since_us));
 }
 
+/* Since when the first has waited for whom nothing is under way. */
+static uint64_t
+waited_since(const struct pool *p)
+{
+	int n = p->n_dialing + p->n_checking + p->n_asked + p->promised;
+	const struct list *it = p->waiters.next;
+
+	while (n-- > 0 && it->next != &p->waiters)
+		it = it->next;
+	return LIST_ENTRY(it, struct waiter, node)->since_us;
+}
+
 /* Sets something under way for one more waiter of the pool, or marks why it cannot. */
 static void
 provide_one(struct pool *p, uint64_t now)
@@ -247,8 +363,13 @@ provide_one(struct pool *p, uint64_t now)
 	if (ask_for_connection(p))
 		return;
 	p->round = site->round;
-	if (!site_may_dial(site, now) || !lane_enter(p->lane, p->max_connections))
+	if (!site_may_dial(site, now))
 		return;
+	if (!lane_enter(p->lane, p->max_connections, &p->need, waited_since(p))) {
+		if (p->need.quota != NULL)
+			want_room(p);
+		return;
+	}
 	if (take_place(p, now)) {
 		p->round--;
 		dial_start(p);
@@ -279,6 +400,7 @@ provide(struct site *site, uint64_t now)
 	}
 	while ((p = hungriest(site)) != NULL)
 		provide_one(p, now);
+	forget_needs(site, site->round);
 }
 
 /* Shows since when somebody here has lacked a place. True when that is news. */
@@ -408,7 +530,10 @@ site_serve(struct deferred *d)
 			(void)publish_need(site);
 		}
 		give_away(site);
+		give_room(site);
 		set_wake(site, now);
+	} else {
+		forget_needs(site, ++site->round);
 	}
 	if (atomic_load(
 		&site->backend->paused)) /* it would get its places back at once */

@@ -309,6 +309,8 @@ server_closed(struct stream *stream)
 		if (s->ask == NULL)
 			atomic_fetch_sub(&p->lane->worker[s->heir].coming, 1);
 	}
+	if (s->evicted_for != NULL)
+		quota_evicted(s->evicted_for);
 	lane_leave(p->lane);
 	site->n_expected -= s->expected;
 	if (s->promised)
@@ -414,7 +416,7 @@ server_rest(struct server *s)
 	stream_read_start(&s->stream);
 	if (unwanted(s))
 		server_close(s, true);
-	else if (atomic_load(&p->backend->waiting) > 0)
+	else if (atomic_load(&p->backend->waiting) > 0 || lane_pressed(p->lane))
 		site_want_serve(p->site);
 }
 

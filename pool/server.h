@@ -75,13 +75,14 @@ struct server {
 	struct timer timer; /* RESETTING, CLOSING: how long */
 	enum server_test test;
 	bool test_failed;
-	bool ended;      /* the peer's end has come, or nonsense while MOVING */
-	bool gone;       /* the stream is closed; kept for the cancels under way */
-	int heir;        /* whose worker gets the place; -1: who waits longest */
-	bool expected;   /* closed so that this worker gets its place */
-	bool promised;   /* closed for its heir, where its place is counted as coming */
-	struct ask *ask; /* MOVING, CLOSING: the request that it answers */
-	uint16_t jitter; /* of its lifetime, in 1/65536 of a tenth */
+	bool ended;    /* the peer's end has come, or nonsense while MOVING */
+	bool gone;     /* the stream is closed; kept for the cancels under way */
+	int heir;      /* whose worker gets the place; -1: who waits longest */
+	bool expected; /* closed so that this worker gets its place */
+	bool promised; /* closed for its heir, where its place is counted as coming */
+	struct quota *evicted_for; /* closed for who lacks room in it */
+	struct ask *ask;           /* MOVING, CLOSING: the request that it answers */
+	uint16_t jitter;           /* of its lifetime, in 1/65536 of a tenth */
 	uint64_t tested_us;
 };
 

@@ -34,8 +34,10 @@ leave_queue(struct waiter *w)
 	w->state = WAITER_OUT;
 	list_remove(&w->node);
 	timer_stop(&w->timeout);
-	if (--p->n_waiting == 0)
+	if (--p->n_waiting == 0) {
 		list_remove(&p->hungry);
+		quota_forget(&p->need);
+	}
 	p->site->n_waiting--;
 	atomic_fetch_sub(&p->backend->waiting, 1);
 	pool_publish_waiting(p);
@@ -188,6 +190,11 @@ pool_wait_reason(const struct waiter *w, char *buf, size_t size)
 		(void)snprintf(buf, size,
 		    "next attempt to connect to %s in %.1f s: %.120s", b->label,
 		    (double)(p->site->retry_us - now) / 1e6, p->site->last_error.msg);
+	else if (p->need.quota != NULL)
+		(void)snprintf(buf, size, "%s of %s (%d) reached",
+		    p->need.quota->kind == QUOTA_USER ? "max_user_connections"
+						      : "max_db_connections",
+		    p->need.quota->name, atomic_load(&p->need.quota->limit));
 	else if (atomic_load(&b->connections) >= limit)
 		(void)snprintf(buf, size, "pool_size of %s (%d) reached, %d active",
 		    b->label, limit, backend_active(b));

@@ -59,9 +59,7 @@ fill_login(struct session *s, struct pool_login *p)
 
 	memset(p, 0, sizeof *p);
 	p->user = arena_strndup(&l->arena, l->start.user.ptr, l->start.user.len);
-	p->database = s->admin || s->db->cluster->n_shards == 0
-	    ? ""
-	    : s->db->cluster->shards[0].backends[0]->target.dbname;
+	p->database = ""; /* each server's own */
 	if (s->db->cluster->conf->user != NULL)
 		p->user = s->db->cluster->conf->user;
 	if (l->password != NULL)

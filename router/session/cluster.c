@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool/quota.h"
 #include "router/route/map.h"
 #include "router/route/schema.h"
 #include "wire/secret.h"
@@ -78,6 +79,7 @@ set_limits(struct backend *b, const struct settings *s)
 	atomic_store(&l->breaker_failures, s->breaker_failures);
 	atomic_store(&l->server_check_delay_us, s->server_check_delay_us);
 	atomic_store(&l->server_round_robin, s->server_round_robin);
+	quota_set_limit(b->quota, s->max_db_connections);
 	backend_set_check_query(b, s->server_check_query);
 }
 

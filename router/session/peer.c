@@ -42,8 +42,7 @@ static int
 connect_tcp(const struct peer_job *p)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	struct timeval limit = {
-	    p->timeout_ms / 1000, p->timeout_ms % 1000 * 1000};
+	struct timeval limit = {p->timeout_ms / 1000, p->timeout_ms % 1000 * 1000};
 	char port[8];
 	int fd = -1;
 

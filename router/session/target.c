@@ -350,13 +350,12 @@ find_replica(
 	unsigned cursor =
 	    atomic_fetch_add_explicit(&shard->cursor, 1, memory_order_relaxed);
 	uint64_t now = loop_now_us(s->w->loop);
-	uint64_t wait = CONFIG_VALUE(
-	    s->identity->conf, &s->db->cluster->conf->shards[index], read_your_writes_wait_us);
+	uint64_t wait = CONFIG_VALUE(s->identity->conf,
+	    &s->db->cluster->conf->shards[index], read_your_writes_wait_us);
 
 	*out = choose_replica(shard->backends, shard->n, set->replica_policy, token, now,
 	    worker_random(s->w), &cursor);
-	if (*out != NULL || token == NULL || wait == 0 ||
-	    s->x->gave_up)
+	if (*out != NULL || token == NULL || wait == 0 || s->x->gave_up)
 		return RC_OK;
 	if (choose_replica(shard->backends, shard->n, set->replica_policy, NULL, now, 0,
 		&cursor) == NULL)

@@ -199,7 +199,8 @@ set_limits(struct pool_login *login, const struct config *config)
 {
 	const struct user_conf *u = config_user(config, slice_of(login->user));
 
-	login->max_connections = u != NULL && setting_set_has(&u->set, SETTING_ID_pool_size)
+	login->max_connections =
+	    u != NULL && setting_set_has(&u->set, SETTING_ID_pool_size)
 	    ? u->settings.pool_size
 	    : 0;
 	login->max_user_connections = CONFIG_VALUE(u, config, max_user_connections);

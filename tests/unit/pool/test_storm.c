@@ -35,7 +35,9 @@ static struct test_pg pg;
 static bool have_pg;
 static struct world world;
 static struct actor actors[ACTORS];
-static atomic_int seen_max;
+static atomic_int seen_max, seen_quota;
+static struct backend *second; /* of the same database; NULL: none */
+static int user_limit;         /* of anna over both */
 static atomic_int granted, gave_up, lost_n;
 
 static uint64_t
@@ -138,6 +140,7 @@ static void
 use(struct actor *a, struct server *s)
 {
 	int n = atomic_load(&a->w->backend->connections);
+	int all = atomic_load(&a->w->backend->quota->connections);
 	struct msgbuf m;
 
 	stop_waiting(a);
@@ -145,6 +148,8 @@ use(struct actor *a, struct server *s)
 	atomic_fetch_add(&granted, 1);
 	if (n > atomic_load(&seen_max))
 		atomic_store(&seen_max, n);
+	if (all > atomic_load(&seen_quota))
+		atomic_store(&seen_quota, all);
 	a->server = s;
 	s->owner = a;
 	s->owner_ops = &actor_ops;
@@ -183,7 +188,10 @@ actor_next(struct actor *a)
 
 	if (login.user[0] == 'c')
 		login.max_connections = 1;
-	p = pools_get(a->w->pools[a->worker], a->w->backend, &login);
+	if (login.user[0] == 'a')
+		login.max_user_connections = user_limit;
+	p = pools_get(a->w->pools[a->worker],
+	    second != NULL && chance(a, 2) ? second : a->w->backend, &login);
 	a->waiter.granted = actor_granted;
 	a->waiter.failed = actor_failed;
 	atomic_store(&a->asked_us, clock_us());
@@ -303,6 +311,12 @@ show(void *arg)
 		    p->site->n_places, p->site->n_expected, p->site->n_dialing,
 		    p->lane->connections, p->lane->worker[ps->index].waiting,
 		    p->lane->worker[ps->index].coming);
+		print_message(
+		    "    need %d of %d told %d; quota %d of %d, %d lacking, %d evicting\n",
+		    p->need.quota != NULL,
+		    p->need.quota == NULL ? -1 : (int)p->need.quota->kind, p->need.told,
+		    b->quota->connections, b->quota->limit, b->quota->lacking,
+		    b->quota->n_evicting);
 		pool_each_server(p, show_server, ps);
 	}
 }
@@ -327,15 +341,23 @@ nobody_hangs(void)
 	}
 }
 
+/* quota: connections to two servers together; 0: there is one server, and no quota. */
 static void
-storm(int workers, int pool_size, int rounds, uint64_t seed)
+storm(int workers, int pool_size, int quota, int rounds, uint64_t seed)
 {
 	uint64_t longest = 0;
 	int failed = 0;
 
 	world_start(&world, &pg, workers);
 	atomic_store(&world.backend->limits.pool_size, pool_size);
+	if (quota > 0) {
+		second = world_backend(pg.dir, pg.port);
+		atomic_store(&second->limits.pool_size, pool_size);
+		quota_set_limit(world.backend->quota, quota);
+		user_limit = quota - 1;
+	}
 	atomic_store(&seen_max, 0);
+	atomic_store(&seen_quota, 0);
 	granted = gave_up = lost_n = 0;
 	for (int i = 0; i < workers; i++)
 		world_call(&world, i, stop_janitor, world.pools[i]);
@@ -373,10 +395,16 @@ storm(int workers, int pool_size, int rounds, uint64_t seed)
 	    (unsigned long)world.backend->n_evictions, (double)longest / 1e3);
 	assert_int_equal(failed, 0);
 	assert_in_range(atomic_load(&seen_max), 1, pool_size);
+	if (quota > 0)
+		assert_in_range(atomic_load(&seen_quota), 1, quota);
 	assert_int_equal(atomic_load(&world.backend->waiting), 0);
+	assert_int_equal(atomic_load(&world.backend->quota->lacking), 0);
 	for (int i = 0; i < workers; i++)
 		assert_int_equal(atomic_load(&world.backend->worker[i].coming), 0);
 	world_stop(&world);
+	backend_unref(second);
+	second = NULL;
+	user_limit = 0;
 }
 
 static void
@@ -389,9 +417,12 @@ storms(void **state)
 	if (!have_pg)
 		skip();
 	for (int i = 0; i < n; i++, seed++) {
-		storm(3, 4, 60, seed);
-		storm(2, 1, 12, seed);
-		storm(1, 3, 60, seed);
+		storm(3, 4, 0, 60, seed);
+		storm(2, 1, 0, 12, seed);
+		storm(1, 3, 0, 60, seed);
+		storm(3, 3, 4, 60, seed);
+		storm(2, 2, 2, 20, seed);
+		storm(1, 3, 3, 40, seed);
 	}
 }
 
