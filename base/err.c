@@ -14,6 +14,7 @@ err_set(struct err *e, const char *sqlstate, enum blast blast, const char *fmt, 
 	e->blast = blast;
 	e->hint[0] = '\0';
 	e->position = 0;
+	e->raw = (struct slice){NULL, 0};
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof e->msg, fmt, ap);
 	va_end(ap);

@@ -4,6 +4,8 @@
 #ifndef WEIR_BASE_ERR_H
 #define WEIR_BASE_ERR_H
 
+#include "base/slice.h"
+
 enum rc { RC_OK, RC_AGAIN, RC_ERR };
 
 enum blast { BLAST_STMT, BLAST_TXN, BLAST_SESSION };
@@ -14,11 +16,13 @@ struct err {
 	char msg[400];
 	char hint[300];
 	int position; /* 1-based character in the statement; 0: unknown */
+	struct slice
+	    raw; /* a server's ErrorResponse (its body), passed on in place of the above; borrowed */
 };
 
 #define WARN_UNUSED __attribute__((warn_unused_result))
 
-/* Fills *e (hint and position emptied) and returns RC_ERR, so `return err_set(...)` reads well. */
+/* Fills *e (all else emptied) and returns RC_ERR, so `return err_set(...)` reads well. */
 enum rc err_set(struct err *e, const char *sqlstate, enum blast blast, const char *fmt,
     ...) __attribute__((format(printf, 4, 5)));
 #ifdef __clang_analyzer__ /* which does not see across files that it always fails */

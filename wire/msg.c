@@ -176,7 +176,13 @@ report(struct msgbuf *b, char type, const char *severity, const char *sqlstate,
 void
 msg_error(struct msgbuf *b, const char *severity, const struct err *e)
 {
-	report(b, 'E', severity, e->sqlstate, e->msg, e->hint, e->position);
+	if (e->raw.ptr == NULL) {
+		report(b, 'E', severity, e->sqlstate, e->msg, e->hint, e->position);
+		return;
+	}
+	msg_begin(b, 'E');
+	msg_bytes(b, e->raw.ptr, e->raw.len);
+	msg_end(b);
 }
 
 void

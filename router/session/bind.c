@@ -308,12 +308,12 @@ bind_here(struct session *s, struct slice name)
 	struct sql_stmts *stmts = x->prepared->shape->stmts;
 	struct err e;
 
-	if (s->tx == 'E' && (stmts->n == 0 || !effects_ends_failed(stmts)) &&
+	if (s->tx == 'E' && (stmts->n == 0 || !effects_ends_failed(s, stmts)) &&
 	    ext_refuse_failed(&e) != RC_OK) {
 		ext_fail(s, &e);
 		return;
 	}
-	if (s->server == NULL)
+	if (s->server == NULL || (!x->unsynced && ext_pending_is_local(s)))
 		ext_answer_pending_here(s);
 	else
 		extended_flush_pending(s);

@@ -49,6 +49,8 @@ deliver(struct mail *m)
 		if (s->x->blocked == BLOCK_SERVER || s->x->blocked == BLOCK_PRIMARY ||
 		    s->x->blocked == BLOCK_TOKEN || s->x->blocked == BLOCK_ADMIN)
 			cancel_waiting(s);
+		else if (s->x->blocked == BLOCK_ENDING)
+			ending_cancel(s);
 		else if (s->server != NULL && !link_quiet(link_of(s->server)) &&
 		    s->x->blocked != BLOCK_REPLAY)
 			pool_cancel_query(s->server);

@@ -98,15 +98,19 @@ rollback_to(struct session *s, const char *name)
 /* ---- the transaction ---- */
 
 void
-effects_log(struct exec *x, struct slice sql)
+effects_log(struct session *s, enum stmt_kind kind, const char *name, struct slice sql)
 {
-	if (x->n_log == x->cap_log) {
-		x->cap_log = x->cap_log == 0 ? 4 : x->cap_log * 2;
-		x->log = realloc(x->log, sizeof *x->log * (size_t)x->cap_log);
-		if (x->log == NULL)
-			abort();
+	struct exec *x = s->x;
+	int others = 0;
+
+	LIST_FOREACH(it, &x->branches) {
+		int done = LIST_ENTRY(it, struct branch, node)->log_done;
+
+		others = done > others ? done : others;
 	}
-	x->log[x->n_log++] = strndup(sql.ptr, sql.len);
+	txlog_add(&x->log, kind, name, sql, others);
+	if (s->server != NULL)
+		x->log_done = x->log.n;
 }
 
 void
@@ -123,15 +127,17 @@ effects_transaction_over(struct session *s, bool committed)
 	if (committed)
 		s->pins &= (uint8_t)~x->unpin;
 	x->unpin = 0;
+	if (x->schema_changed)
+		s->w->proc->schema_wanted(s->w->proc, s->db->cluster);
+	x->schema_changed = false;
 	savepoints_clear(x);
 	free(x->begin);
 	x->begin = NULL;
-	while (x->n_log > 0)
-		free(x->log[--x->n_log]);
-	free(x->log);
-	x->log = NULL;
-	x->cap_log = 0;
-	x->begun = x->firm = x->tx_read_only = x->tx_failed = false;
+	txlog_clear(&x->log);
+	x->log_done = 0;
+	x->begun = x->firm = x->tx_read_only = x->tx_failed = x->doomed = false;
+	x->locked = x->unpreparable = false;
+	x->wrote_nth = x->n_wrote = 0;
 }
 
 /* ---- prepared statements ---- */
@@ -262,23 +268,39 @@ set_configs(struct session *s, const struct sql_stmt *stmt)
 		    session_set_config_sql(stmt->sets[i].name, stmt->sets[i].value);
 
 		session_set_var(s, stmt->sets[i].name, sql);
+		if (s->x->begin != NULL)
+			effects_log(s, STMT_SET, NULL, slice_of(sql));
 		free(sql);
 	}
 }
 
 /* ---- one statement ---- */
 
+/* A server has begun a transaction block. */
 static void
-begin(struct session *s, const struct sql_stmt *stmt)
+begin(struct session *s, struct slice sql, bool read_only)
 {
 	struct exec *x = s->x;
 
 	if (x->begin != NULL)
 		return;
-	x->begin = strdup("BEGIN");
+	x->begin = strndup(sql.ptr, sql.len);
 	x->begun = true;
 	x->firm = true;
-	x->tx_read_only = stmt->read_only;
+	x->tx_read_only = read_only;
+}
+
+static void
+end(struct session *s, const struct sql_stmt *stmt, struct slice tag)
+{
+	char *sql = s->x->begin;
+	bool read_only = s->x->tx_read_only;
+
+	s->x->begin = NULL;
+	effects_transaction_over(s, slice_eq_str(tag, "COMMIT"));
+	if (stmt->chain && sql != NULL)
+		begin(s, slice_of(sql), read_only);
+	free(sql);
 }
 
 static void
@@ -320,15 +342,13 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 			s->x->unpin |= PIN_LISTEN;
 		break;
 	case STMT_BEGIN:
-		begin(s, stmt);
+		begin(s, stmt->text, stmt->read_only);
 		break;
 	case STMT_COMMIT:
 	case STMT_ROLLBACK:
-		effects_transaction_over(s, slice_eq_str(tag, "COMMIT"));
+		end(s, stmt, tag);
 		if (s->tx == 'E')
 			s->tx = stmt->chain ? 'T' : 'I';
-		if (stmt->chain)
-			begin(s, stmt);
 		break;
 	case STMT_PREPARE_XACT:
 		effects_transaction_over(s, slice_eq_str(tag, "PREPARE TRANSACTION"));
@@ -365,18 +385,54 @@ executed(const struct sql_stmt *stmt, const struct prepared *p)
 								  : stmt;
 }
 
+static bool
+tentative(const struct sql_stmt *stmt)
+{
+	switch (stmt->kind) {
+	case STMT_SET:
+	case STMT_SET_LOCAL:
+	case STMT_SET_TRANSACTION:
+	case STMT_RESET:
+	case STMT_RESET_ALL:
+	case STMT_SHOW:
+	case STMT_SAVEPOINT:
+	case STMT_RELEASE:
+	case STMT_ROLLBACK_TO:
+	case STMT_SET_CONSTRAINTS:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* What brings the settings there on another server: RESET would stop at that server's own. */
 static void
 log_statement(struct session *s, const struct sql_stmt *stmt)
 {
 	const struct varset *start = s->start_vars;
-	const char *value =
-	    stmt->kind == STMT_RESET ? varset_get(start, stmt->name) : NULL;
+	bool all = stmt->kind == STMT_RESET_ALL;
 
-	effects_log(s->x, value == NULL ? stmt->text : slice_of(value));
-	for (int i = 0; stmt->kind == STMT_RESET_ALL && start != NULL && i < start->n;
-	     i++)
-		effects_log(s->x, slice_of(start->v[i].value));
+	effects_log(s, stmt->kind, stmt->name, stmt->text);
+	for (int i = 0;
+	     (all || stmt->kind == STMT_RESET) && start != NULL && i < start->n; i++)
+		if (all || strcmp(start->v[i].name, stmt->name) == 0)
+			effects_log(s, STMT_SET, NULL, slice_of(start->v[i].value));
+}
+
+/* What PostgreSQL refuses at PREPARE TRANSACTION; a session that has temporary tables may have used one. */
+static bool
+unpreparable(const struct session *s, const struct sql_stmt *stmt)
+{
+	if (stmt->kind == STMT_LISTEN || stmt->kind == STMT_UNLISTEN ||
+	    stmt->kind == STMT_NOTIFY ||
+	    (stmt->pins & (PIN_TEMP | PIN_CURSOR_HOLD)) != 0 ||
+	    ((s->pins & PIN_TEMP) != 0 && s->x->pin_shard == s->x->shard))
+		return true;
+	for (int i = 0; i < stmt->n_funcs; i++)
+		if (strcmp(stmt->funcs[i].name, "pg_notify") == 0 ||
+		    strcmp(stmt->funcs[i].name, "pg_export_snapshot") == 0)
+			return true;
+	return false;
 }
 
 void
@@ -384,16 +440,19 @@ effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *p
     struct slice tag)
 {
 	struct exec *x = s->x;
-	bool logged = x->begin != NULL && !x->firm;
+	bool logged = x->begin != NULL;
 
 	stmt = executed(stmt, prepared);
+	if (s->pins == 0)
+		x->pin_shard = x->shard;
 	s->pins |= (uint8_t)stmt->pins;
 	x->unpin &= (uint8_t)~stmt->pins;
+	x->unpreparable = x->unpreparable || unpreparable(s, stmt);
 	if (stmt->n_sets > 0 && !slice_eq_str(tag, "SELECT 0"))
 		set_configs(s, stmt);
 	statement(s, stmt, prepared, tag);
-	if (logged && x->begin != NULL && stmt->text.len > 0 && stmt->kind != STMT_SHOW &&
-	    stmt->kind != STMT_BEGIN)
+	if (logged && x->begin != NULL && stmt->text.len > 0 && tentative(stmt) &&
+	    stmt->kind != STMT_SHOW)
 		log_statement(s, stmt);
 }
 
@@ -409,9 +468,6 @@ effects_cycle_end(struct session *s, char status)
 		if (x->wrote)
 			tokens_wrote(s, x->shard);
 		x->wrote = false;
-		if (x->schema_changed)
-			s->w->proc->schema_wanted(s->w->proc, s->db->cluster);
-		x->schema_changed = false;
 	} else if (status == 'T') {
 		x->tx_failed = x->tx_failed && s->tx == 'E';
 	}
@@ -420,34 +476,15 @@ effects_cycle_end(struct session *s, char status)
 /* ---- kinds ---- */
 
 bool
-effects_ends_failed(const struct sql_stmts *stmts)
+effects_ends_failed(const struct session *s, const struct sql_stmts *stmts)
 {
 	enum stmt_kind kind;
 
 	if (stmts == NULL || stmts->n == 0)
 		return stmts != NULL;
 	kind = stmts->v[0].kind;
-	return kind == STMT_COMMIT || kind == STMT_ROLLBACK || kind == STMT_ROLLBACK_TO ||
-	    kind == STMT_PREPARE_XACT;
-}
-
-static bool
-tentative(const struct sql_stmt *stmt)
-{
-	switch (stmt->kind) {
-	case STMT_SET:
-	case STMT_SET_LOCAL:
-	case STMT_SET_TRANSACTION:
-	case STMT_RESET:
-	case STMT_SHOW:
-	case STMT_SAVEPOINT:
-	case STMT_RELEASE:
-	case STMT_ROLLBACK_TO:
-	case STMT_SET_CONSTRAINTS:
-		return true;
-	default:
-		return false;
-	}
+	return kind == STMT_COMMIT || kind == STMT_ROLLBACK ||
+	    kind == STMT_PREPARE_XACT || (kind == STMT_ROLLBACK_TO && !s->x->doomed);
 }
 
 bool

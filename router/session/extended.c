@@ -81,7 +81,7 @@ ext_refuse_failed(struct err *e)
 enum rc
 ext_failed_transaction(struct session *s, struct prepared *p, struct err *e)
 {
-	return !s->x->tx_failed || effects_ends_failed(p->shape->stmts)
+	return !s->x->tx_failed || effects_ends_failed(s, p->shape->stmts)
 	    ? RC_OK
 	    : ext_refuse_failed(e);
 }
@@ -248,7 +248,7 @@ run_here(struct session *s, struct portal *portal, struct err *e)
 			session_block(s, BLOCK_ADMIN);
 		return rc;
 	}
-	if (s->tx == 'E' && !effects_ends_failed(stmts))
+	if (s->tx == 'E' && !effects_ends_failed(s, stmts))
 		return ext_refuse_failed(e);
 	if (stmts->v[0].kind == STMT_PREPARE)
 		return prepare_here(s, portal->prepared, e);
@@ -275,7 +275,8 @@ execute_here(struct session *s, struct portal *portal)
 	} else if (run_here(s, portal, &e) == RC_ERR) {
 		ext_fail(s, &e);
 		return;
-	} else if (x->blocked != BLOCK_LSN) { /* then it is looked at again */
+	} else if (x->blocked == BLOCK_NOT ||
+	    x->blocked == BLOCK_ADMIN) { /* else it is looked at again */
 		portal->done = true;
 	}
 	if (s->state == SESSION_ACTIVE && x->blocked == BLOCK_NOT)

@@ -32,6 +32,9 @@ local_is(struct session *s, const struct sql_stmts *stmts, int i)
 		return s->server == NULL && !unbound(s);
 	case STMT_COMMIT:
 	case STMT_ROLLBACK:
+		return unbound(s) || ending_needed(s);
+	case STMT_PREPARE_XACT: /* of a failed transaction it is a ROLLBACK */
+		return (unbound(s) && s->x->tx_failed) || ending_needed(s);
 	case STMT_SAVEPOINT:
 	case STMT_RELEASE:
 	case STMT_ROLLBACK_TO:
@@ -78,22 +81,42 @@ begin(struct session *s, const struct sql_stmt *stmt, const char **tag, struct e
 	return RC_OK;
 }
 
-static const char *
-end(struct session *s, const struct sql_stmt *stmt)
+static enum rc
+end(struct session *s, const struct sql_stmt *stmt, const char **tag, struct err *e)
 {
 	struct exec *x = s->x;
-	bool committed = stmt->kind == STMT_COMMIT && s->tx == 'T';
+	bool commit = stmt->kind != STMT_ROLLBACK && s->tx == 'T';
 	bool read_only = x->tx_read_only;
-	char *again = stmt->chain ? strdup(x->begin) : NULL;
+	char *again = NULL;
 
-	effects_transaction_over(s, committed);
+	*tag = commit ? "COMMIT" : "ROLLBACK";
+	if (ending_needed(s)) {
+		if (stmt->kind == STMT_PREPARE_XACT && commit) {
+			(void)err_set(e, "0A000", BLAST_TXN,
+			    "PREPARE TRANSACTION of a transaction that has used several shards");
+			err_hint(e,
+			    "COMMIT it: Weir itself commits it everywhere or nowhere.");
+			return RC_ERR;
+		}
+		switch (ending_run(s, commit, tag, e)) {
+		case RC_AGAIN:
+			return RC_OK;
+		case RC_ERR:
+			return RC_ERR;
+		case RC_OK:
+			break;
+		}
+	}
+	if (stmt->chain)
+		again = strdup(x->begin);
+	effects_transaction_over(s, commit && strcmp(*tag, "COMMIT") == 0);
 	s->tx = 'I';
 	if (again != NULL) {
 		x->begin = again;
 		x->tx_read_only = read_only;
 		s->tx = 'T';
 	}
-	return committed ? "COMMIT" : "ROLLBACK";
+	return RC_OK;
 }
 
 static enum rc
@@ -120,7 +143,7 @@ set_transaction(struct session *s, const struct sql_stmt *stmt)
 		s->x->tx_read_only = true;
 	if (stmt->read_write)
 		s->x->tx_read_only = false;
-	effects_log(s->x, stmt->text);
+	effects_log(s, STMT_SET_TRANSACTION, NULL, stmt->text);
 }
 
 /* ---- Weir's own settings ---- */
@@ -284,8 +307,8 @@ transaction_statement(
 		return begin(s, stmt, tag, e);
 	case STMT_COMMIT:
 	case STMT_ROLLBACK:
-		*tag = end(s, stmt);
-		return RC_OK;
+	case STMT_PREPARE_XACT:
+		return end(s, stmt, tag, e);
 	case STMT_SET_TRANSACTION:
 		set_transaction(s, stmt);
 		*tag = "SET";
@@ -329,7 +352,7 @@ local_statement(
 	default:
 		rc = transaction_statement(s, stmt, &tag, e);
 	}
-	if (rc == RC_OK)
+	if (rc == RC_OK && s->x->blocked == BLOCK_NOT)
 		msg_command_complete(out, tag);
 	return rc;
 }

@@ -105,13 +105,16 @@ discard_to_sync(struct relay *r)
 {
 	struct link *l = r->link;
 	struct exec *x = r->s->x;
-	bool injected = link_head(l)->swallow, query = false, open;
+	bool injected = link_head(l)->swallow, query = false, open, ours;
 	uint32_t n = 0;
 
 	while (n < l->ring_len && link_nth(l, n)->type != REPLY_SYNC)
 		query = query || link_nth(l, n++)->type == REPLY_QUERY;
 	open = n == l->ring_len;
-	if (open)
+	ours = !open &&
+	    link_nth(l, n)
+		->swallow; /* session_settle(): the client's Sync is still to come */
+	if (open || ours)
 		extended_drop_pending(r->s);
 	for (uint32_t i = n; i-- > 0;)
 		extended_undo(r->s, link_nth(l, i), i == 0);
@@ -121,7 +124,7 @@ discard_to_sync(struct relay *r)
 	}
 	if (open && injected && query) { /* its client waits for ReadyForQuery */
 		send_sync(r);
-	} else if (open) {
+	} else if (open || ours) {
 		x->discard = true;
 		x->refused = false;
 	}

@@ -103,21 +103,25 @@ plain_begin(const char *begin)
 	    strcasecmp(begin, "start transaction") == 0;
 }
 
+/* BEGIN, and what was set and which savepoints were made in the transaction so far, as far as this server has not run it yet. */
 static void
 replay_begin(struct session *s, struct msgbuf *sql)
 {
 	struct exec *x = s->x;
+	bool check;
 
-	if (!begin_is_due(x))
+	if (x->begin == NULL || (x->begun && x->log_done == x->log.n))
 		return;
+	check = x->log.n > x->log_done || !plain_begin(x->begin);
 	msgbuf_clear(sql);
-	add(sql, x->begin, "");
-	for (int i = 0; i < x->n_log; i++)
-		add(sql, x->log[i], "");
+	if (!x->begun)
+		add(sql, x->begin, "");
+	txlog_write(&x->log, x->log_done, sql);
 	x->begun = true;
+	x->log_done = x->log.n;
 	varset_assign(&link_of(s->server)->vars, varset_ref(s->vars));
 	/* A bare BEGIN fails only with its connection: no need to wait for it. */
-	send_checked(s, sql, !plain_begin(x->begin) || x->n_log > 0);
+	send_checked(s, sql, check);
 }
 
 /* The client is told what the server reports otherwise than its last one did. */
@@ -150,8 +154,10 @@ session_replay(struct session *s)
 
 	x->replays = 0;
 	msgbuf_init(&sql);
-	replay_settings(s, &sql);
+	if (begin_is_due(x))
+		replay_settings(s, &sql);
 	replay_begin(s, &sql);
+	replay_settings(s, &sql);
 	msgbuf_fini(&sql);
 	if (x->replays == 0) {
 		session_report_params(s);

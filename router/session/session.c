@@ -30,7 +30,7 @@ block_name(enum block b)
 {
 	static const char *const names[] = {"", "replies", "answers", "directory look-up",
 	    "no primary", "read your writes", "server", "settings", "output", "admin",
-	    "lsn", "schema"};
+	    "lsn", "transaction's end", "schema"};
 
 	return names[b];
 }
@@ -167,9 +167,11 @@ session_exec(struct session *s)
 	x->session = s;
 	x->shard = SHARD_NONE;
 	x->ddl_shard = SHARD_NONE;
+	x->pin_shard = SHARD_NONE;
 	arena_init(&x->arena);
 	list_init(&x->portals);
 	list_init(&x->parked);
+	list_init(&x->branches);
 	list_init(&x->waiter.node);
 	timer_init(&x->wait_timer, session_wait_timeout);
 	msgbuf_init(&x->out);
@@ -210,6 +212,8 @@ end_cycle(struct session *s)
 	free(x->retry);
 	x->retry = NULL;
 	x->ddl_shard = SHARD_NONE;
+	if (x->ending != NULL && !ending_needed(s))
+		ending_free(x);
 }
 
 static void
@@ -224,7 +228,9 @@ free_exec(struct session *s)
 	drop_chunks(x);
 	extended_reset(s);
 	end_cycle(s);
+	branches_drop(s);
 	effects_transaction_over(s, true);
+	ending_free(x);
 	free(x->pending);
 	free(x->replay_error);
 	free(x->last_words);
@@ -247,7 +253,8 @@ session_rest(struct session *s)
 	}
 	if (x == NULL || x->running || s->server != NULL || s->tx != 'I' ||
 	    x->n_pending > 0 || x->discard || x->unsynced || x->chunk != NULL ||
-	    !list_empty(&x->portals) || s->reader.pass > 0 || x->begin != NULL) {
+	    !list_empty(&x->portals) || s->reader.pass > 0 || x->begin != NULL ||
+	    !list_empty(&x->branches)) {
 		session_start_timer(s);
 		return;
 	}
@@ -587,6 +594,10 @@ session_close(struct session *s, unsigned linger_ms)
 {
 	if (s->state == SESSION_CLOSING)
 		return;
+	if (ending_busy(s->x)) {
+		s->close_wanted = true;
+		return;
+	}
 	leave_server(s);
 	if (s->x != NULL)
 		free_exec(s);
@@ -707,6 +718,7 @@ tell_lost_later(struct session *s, const struct err *e)
 	if (x->lost == NULL)
 		abort();
 	*x->lost = *e;
+	x->lost->raw = (struct slice){NULL, 0};
 	x->tx_failed = true;
 	s->tx = 'E';
 	if (x->begin == NULL)
@@ -737,7 +749,8 @@ session_lost_server(struct session *s, int error)
 	session_forget_replies(link_of(server));
 	s->server = NULL;
 	x->shard = SHARD_NONE;
-	x->wrote = false;
+	x->wrote = x->locked = false;
+	x->doomed = x->doomed || x->begun;
 	if (x->ddl_shard != SHARD_NONE)
 		ddl_failed(s, &e);
 	session_log(s, LOG_WARNING, "server lost in use", &e);
@@ -754,4 +767,20 @@ session_lost_server(struct session *s, int error)
 		tell_lost_later(s, &e);
 	else
 		session_rest(s);
+}
+
+void
+session_branch_lost(struct session *s, struct branch *b)
+{
+	struct exec *x = s->x;
+	struct err e;
+
+	(void)branch_failed(b, &e);
+	session_log(
+	    s, LOG_WARNING, "server lost in a transaction over several shards", &e);
+	err_hint(&e, "The transaction is lost on all shards; start it again.");
+	branch_release(b);
+	x->doomed = true;
+	if (x->lost == NULL)
+		tell_lost_later(s, &e);
 }

@@ -9,7 +9,9 @@
 #define WEIR_ROUTER_SESSION_SESSION_H
 
 #include "pool/health.h"
+#include "router/session/branch.h"
 #include "router/session/link.h"
+#include "router/session/txlog.h"
 #include "router/session/worker.h"
 #include "wire/msg.h"
 
@@ -36,6 +38,7 @@ enum block {
 	BLOCK_OUTPUT,  /* the server's or client's output queue is full */
 	BLOCK_ADMIN,   /* the admin console works on it */
 	BLOCK_LSN,     /* SHOW weir.lsn */
+	BLOCK_ENDING,  /* COMMIT or ROLLBACK on several servers */
 	BLOCK_SCHEMA   /* DDL went through; the new schema is being read */
 };
 const char *block_name(enum block);
@@ -133,16 +136,27 @@ struct exec {
 	int shard;               /* of session->server; SHARD_NONE without one */
 	struct backend *backend; /* of session->server; borrowed */
 	bool on_replica;
-	char *begin; /* the BEGIN of this transaction, answered by Weir; heap */
-	bool begun;  /* it has been sent to the server */
-	char **
-	    log; /* statements that were run since BEGIN and can be run again elsewhere; heap */
-	int n_log, cap_log;
+	char *begin;      /* the BEGIN of this transaction, answered by Weir; heap */
+	bool begun;       /* it has been sent to the current server */
+	struct txlog log; /* SET, SAVEPOINT and their like since BEGIN */
+	int log_done;     /* of it, what the current server has run */
 	bool
-	    firm; /* something ran that cannot be run again: the transaction stays on its shard */
+	    firm; /* something else ran on the current server: it cannot be left without a trace */
+	struct list branches; /* the transaction's other servers (branch.h) */
+	int pin_shard;        /* where the server is that the session is pinned to */
+	bool ending_commits;
+	struct ending
+	    *ending; /* commit.c: the transaction's end on several servers; heap */
+	bool
+	    doomed; /* a server of the transaction is gone: it can only be rolled back, and not to a savepoint */
 	bool tx_read_only;
 	bool tx_failed; /* failed by Weir's own error: the server's part is still 'T' */
-	bool wrote;
+	bool wrote,
+	    locked; /* on the current server; locked: rows, by a reading statement */
+	bool
+	    unpreparable; /* the current server's part cannot be prepared: temporary tables, NOTIFY … */
+	int wrote_nth,
+	    n_wrote; /* the current server was the n-th that the transaction wrote on; how many there are */
 	struct savepoint *savepoints;
 	uint8_t unpin;       /* pins that end when this transaction commits */
 	struct msgbuf out;   /* scratch for building messages */
@@ -162,8 +176,10 @@ struct exec {
 	int replays;        /* checked answers still to come (BLOCK_REPLAY) */
 	char *replay_error; /* body of an ErrorResponse to one of them; heap */
 	size_t replay_error_len;
-	void (*move_resume)(struct session
-		*);       /* what goes on once a transaction has left its first shard */
+	void (*move_resume)(
+	    struct session *); /* what goes on once the transaction has left its shard */
+	void (*settle_resume)(
+	    struct session *); /* … once the current server has answered all */
 	char *last_words; /* body of an ErrorResponse that nothing had asked for; heap */
 	size_t last_words_len;
 	struct plan ddl_plan;
@@ -210,6 +226,7 @@ struct session {
 	bool terminate_after_tx; /* shutdown: 57P01 once idle */
 	bool counted;            /* in the cluster's clients */
 	bool ryw_off;
+	bool close_wanted; /* the transaction's end is under way; then it is closed */
 };
 
 /* ---- session.c ---- */
@@ -231,6 +248,8 @@ struct session *worker_find_session(struct worker *, uint64_t id);
 void session_start_timer(struct session *);
 
 void session_lost_server(struct session *, int error);
+/* One of x->branches is LOST, while nothing ran on it. */
+void session_branch_lost(struct session *, struct branch *);
 void session_drained(struct session *);
 void session_keep_last_words(struct session *, const struct read_msg *);
 void session_kill(
@@ -325,6 +344,10 @@ enum rc session_need_server(struct session *, const struct plan *,
 void session_plan_ctx(struct session *, struct plan_ctx *);
 void session_forget_replies(struct link *);
 void session_release_server(struct session *);
+/* A server at rest goes back to its pool. */
+void session_give_back(struct session *, struct server *);
+/* What was sent to the current server in this cycle is finished first; then calls resume, unless it failed. */
+void session_settle(struct session *, void (*resume)(struct session *));
 void session_drop_server(struct session *, bool polite);
 void session_health_changed(struct session *);
 void session_wait_timeout(struct timer *);
@@ -347,12 +370,13 @@ void effects_apply(
 /* The client's named statements are gone. */
 void effects_forget_names(struct session *);
 void effects_cycle_end(struct session *, char status);
-/* Is this what a failed transaction still takes? */
-bool effects_ends_failed(const struct sql_stmts *);
+/* Is this what the failed transaction still takes? */
+bool effects_ends_failed(const struct session *, const struct sql_stmts *);
 /* May it run again on another server of the same transaction (SET LOCAL, SAVEPOINT, SHOW)? */
 bool effects_tentative(const struct sql_stmts *);
 void effects_transaction_over(struct session *, bool committed);
-void effects_log(struct exec *, struct slice sql);
+/* Keeps a statement for the transaction's other servers (txlog.h). */
+void effects_log(struct session *, enum stmt_kind, const char *name, struct slice sql);
 void savepoints_clear(struct exec *);
 bool savepoint_exists(const struct exec *, const char *name);
 void session_set_var(struct session *, const char *name, const char *sql);
@@ -367,6 +391,17 @@ void local_describe(struct session *, const struct sql_stmt *, struct msgbuf *ou
 
 enum rc session_setting(
     struct session *, const char *name, struct slice value, struct err *) WARN_UNUSED;
+
+/* ---- ending.c: COMMIT and ROLLBACK of a transaction that has several servers ---- */
+bool ending_needed(const struct session *);
+/* RC_AGAIN: blocked; the message is worked on once more when it is over. RC_OK: over, *tag is what the client is told. */
+enum rc ending_run(
+    struct session *, bool commit, const char **tag, struct err *) WARN_UNUSED;
+/* A branch is LOST. False: nothing to do with an end under way. */
+bool ending_lost(struct branch *);
+void ending_cancel(struct session *);
+bool ending_busy(const struct exec *);
+void ending_free(struct exec *);
 
 /* ---- tokens.c: read your writes ---- */
 void tokens_wrote(struct session *, int shard);

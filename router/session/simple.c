@@ -333,7 +333,7 @@ may_run(struct session *s, struct err *e)
 {
 	struct exec *x = s->x;
 
-	if (s->tx == 'E' && !effects_ends_failed(x->shape->stmts) &&
+	if (s->tx == 'E' && !effects_ends_failed(s, x->shape->stmts) &&
 	    (x->tx_failed || readable(x->shape->stmts)))
 		return failed_transaction(s, e);
 	if (!x->unsynced || !is_own(s))

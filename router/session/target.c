@@ -549,21 +549,19 @@ other_shard(struct session *s, const struct plan *plan, struct err *e)
 		err_hint(e,
 		    "The session is pinned to its server (SHOW CLIENTS says why); DISCARD ALL frees it.");
 	else
-		err_hint(e, "A transaction stays on the shard of its first statement.");
+		err_hint(e,
+		    "Statements of several shards before one Sync need a transaction block: send BEGIN first.");
 	return RC_ERR;
 }
 
-/* So far only statements ran that can run again: roll back here, start over there. */
+/* The current server has been left, or is ready to be. */
 static void
-moved_away(struct session *s)
+need_again(struct session *s)
 {
 	struct exec *x = s->x;
 	void (*resume)(struct session *) = x->move_resume;
 	struct err e;
 
-	varset_assign(&link_of(s->server)->vars, varset_ref(s->tx_vars));
-	session_release_server(s);
-	x->begun = false;
 	x->resume = resume;
 	switch (session_need_server(s, &x->plan, resume, &e)) {
 	case RC_OK:
@@ -577,6 +575,17 @@ moved_away(struct session *s)
 		session_error(s, &e);
 		break;
 	}
+}
+
+/* So far only statements ran that can run again: roll back here, start over there. */
+static void
+moved_away(struct session *s)
+{
+	varset_assign(&link_of(s->server)->vars, varset_ref(s->tx_vars));
+	session_release_server(s);
+	s->x->begun = false;
+	s->x->log_done = 0;
+	need_again(s);
 }
 
 static enum rc
@@ -613,6 +622,54 @@ settle_vars(struct session *s, void (*resume)(struct session *))
 	return RC_OK;
 }
 
+static void
+settled(struct session *s)
+{
+	struct exec *x = s->x;
+	void (*resume)(struct session *) = x->settle_resume;
+
+	if (x->discard) /* an error came: the rest of the cycle is skipped */
+		extended_drop_pending(s);
+	else
+		resume(s);
+}
+
+/* A Sync of our own: inside a transaction block it ends nothing. */
+void
+session_settle(struct session *s, void (*resume)(struct session *))
+{
+	struct exec *x = s->x;
+	struct msgbuf *out = &x->out;
+	struct reply *r;
+
+	msgbuf_clear(out);
+	msg_begin(out, 'S');
+	msg_end(out);
+	stream_write(&s->server->stream, out->data, out->len);
+	r = link_push(link_of(s->server), REPLY_SYNC);
+	r->swallow = r->check = true;
+	x->unsynced = false;
+	x->replays = 1;
+	x->settle_resume = resume;
+	x->resume = settled;
+	session_block(s, BLOCK_REPLAY);
+}
+
+/* A statement on a shard where the transaction has been before; one that any shard can answer goes to the first. */
+static bool
+come_back(struct session *s, const struct plan *plan)
+{
+	struct exec *x = s->x;
+	struct branch *b = list_empty(&x->branches) ? NULL
+	    : plan->kind == PLAN_ANY ? LIST_ENTRY(x->branches.next, struct branch, node)
+				     : branch_of_shard(s, plan->shard);
+
+	if (b == NULL || b->state == BRANCH_LOST)
+		return false;
+	branch_take(b);
+	return true;
+}
+
 enum rc
 session_need_server(struct session *s, const struct plan *plan,
     void (*resume)(struct session *), struct err *e)
@@ -622,13 +679,27 @@ session_need_server(struct session *s, const struct plan *plan,
 
 	x->plan = *plan;
 	if (s->server != NULL) {
-		if (plan->kind == PLAN_ANY || plan->shard == x->shard)
+		/* A failed transaction is refused by the server where it failed. */
+		if (plan->kind == PLAN_ANY || plan->shard == x->shard ||
+		    (s->tx == 'E' && !x->tx_failed))
 			return settle_vars(s, resume);
 		if (x->begun && !x->firm && !x->unsynced && s->pins == 0)
 			return move_away(s, resume);
-		return other_shard(s, plan, e);
+		if (x->begin == NULL || !x->begun)
+			return other_shard(s, plan, e);
+		if (x->unsynced || !link_quiet(link_of(s->server))) {
+			x->move_resume = resume;
+			session_settle(s, need_again);
+			return RC_AGAIN;
+		}
+		(void)branch_stash(s);
 	}
 	x->resume = resume;
+	if (come_back(s, plan)) {
+		rc = session_replay(s);
+		x->resume = rc == RC_OK ? NULL : resume;
+		return rc;
+	}
 	rc = find_backend(s, plan, e);
 	if (rc != RC_OK)
 		return rc;
@@ -655,8 +726,12 @@ session_sent(struct session *s, const struct plan *plan, const struct sql_stmts 
 {
 	struct exec *x = s->x;
 
-	if (!x->on_replica && !plan->read_only && !plan->locks_only)
-		x->wrote = true;
+	if (!x->on_replica && !plan->read_only) {
+		if (!plan->locks_only && !x->wrote)
+			x->wrote_nth = ++x->n_wrote;
+		x->wrote = x->wrote || !plan->locks_only;
+		x->locked = true;
+	}
 	if (x->tx_started_us == 0)
 		x->tx_started_us = loop_now_us(s->w->loop);
 	if (!effects_tentative(stmts))
@@ -669,22 +744,12 @@ session_sent(struct session *s, const struct plan *plan, const struct sql_stmts 
 	    &s->db->stats->plans[plan->kind], 1, memory_order_relaxed);
 }
 
-/* The server is at ReadyForQuery 'I' with nothing outstanding, and what is applied on it is what the session has. */
+/* At ReadyForQuery 'I' with nothing outstanding; what is applied on it stands in its link. */
 void
-session_release_server(struct session *s)
+session_give_back(struct session *s, struct server *server)
 {
-	struct server *server = s->server;
-	struct exec *x = s->x;
 	const struct settings *set = &s->db->cluster->conf->settings;
 
-	if (server == NULL)
-		return;
-	s->server = NULL;
-	if (x != NULL) {
-		x->shard = SHARD_NONE;
-		x->backend = NULL;
-		x->on_replica = false;
-	}
 	if (!reader_at_boundary(
 		&server->reader)) { /* something came behind ReadyForQuery */
 		pool_discard(server, true);
@@ -704,12 +769,31 @@ session_release_server(struct session *s)
 }
 
 void
+session_release_server(struct session *s)
+{
+	struct server *server = s->server;
+	struct exec *x = s->x;
+
+	if (server == NULL)
+		return;
+	s->server = NULL;
+	if (x != NULL) {
+		x->shard = SHARD_NONE;
+		x->backend = NULL;
+		x->on_replica = false;
+	}
+	session_give_back(s, server);
+}
+
+void
 session_drop_server(struct session *s, bool polite)
 {
 	struct server *server = s->server;
 
 	if (server == NULL)
 		return;
+	if (s->x != NULL)
+		s->x->doomed = s->x->doomed || s->x->begun;
 	session_forget_replies(link_of(server));
 	s->server = NULL;
 	if (s->x != NULL) {

@@ -1,0 +1,324 @@
+#include "router/session/branch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "router/session/session.h"
+
+#define ANSWER_MAX (1u << 20) /* of one message that answers a query of Weir's own */
+
+static const struct server_owner_ops ops;
+
+struct branch *
+branch_of_shard(struct session *s, int shard)
+{
+	LIST_FOREACH(it, &s->x->branches) {
+		struct branch *b = LIST_ENTRY(it, struct branch, node);
+
+		if (b->shard == shard)
+			return b;
+	}
+	return NULL;
+}
+
+struct branch *
+branch_stash(struct session *s)
+{
+	struct exec *x = s->x;
+	struct branch *b = calloc(1, sizeof *b);
+
+	if (b == NULL)
+		abort();
+	*b = (struct branch){.session = s,
+	    .server = s->server,
+	    .backend = x->backend,
+	    .shard = x->shard,
+	    .on_replica = x->on_replica,
+	    .begun = x->begun,
+	    .firm = x->firm,
+	    .wrote = x->wrote,
+	    .locked = x->locked,
+	    .unpreparable = x->unpreparable,
+	    .wrote_nth = x->wrote_nth,
+	    .log_done = x->log_done};
+	list_init(&b->node);
+	list_push_back(&x->branches, &b->node);
+	s->server = NULL;
+	if (reader_at_boundary(&b->server->reader)) {
+		b->server->owner = b;
+		b->server->owner_ops = &ops;
+		b->server->reader.pieces = NULL;
+		if (!io_reading(&b->server->stream.io))
+			stream_read_start(&b->server->stream);
+	} else { /* something came behind ReadyForQuery */
+		pool_discard(b->server, false);
+		b->server = NULL;
+		b->state = BRANCH_LOST;
+		x->doomed = true;
+	}
+	x->shard = SHARD_NONE;
+	x->backend = NULL;
+	x->on_replica = x->begun = x->firm = x->wrote = x->locked = x->unpreparable =
+	    false;
+	x->log_done = x->wrote_nth = 0;
+	return b;
+}
+
+static void
+free_branch(struct branch *b)
+{
+	list_remove(&b->node);
+	free(b->error);
+	free(b);
+}
+
+void
+branch_take(struct branch *b)
+{
+	struct session *s = b->session;
+	struct exec *x = s->x;
+
+	s->server = b->server;
+	s->server->owner = s;
+	s->server->owner_ops = &session_server_ops;
+	x->shard = b->shard;
+	x->backend = b->backend;
+	x->on_replica = b->on_replica;
+	x->begun = b->begun;
+	x->firm = b->firm;
+	x->wrote = b->wrote;
+	x->locked = b->locked;
+	x->unpreparable = b->unpreparable;
+	x->wrote_nth = b->wrote_nth;
+	x->log_done = b->log_done;
+	free_branch(b);
+}
+
+void
+branch_release(struct branch *b)
+{
+	struct session *s = b->session;
+	struct server *server = b->server;
+
+	if (server != NULL && b->state == BRANCH_REST &&
+	    link_of(server)->tx_status == 'I')
+		session_give_back(s, server);
+	else if (server != NULL)
+		pool_discard(server, true);
+	free_branch(b);
+}
+
+void
+branches_drop(struct session *s)
+{
+	while (!list_empty(&s->x->branches)) {
+		struct branch *b = LIST_ENTRY(s->x->branches.next, struct branch, node);
+
+		if (b->server != NULL && b->state == BRANCH_BUSY)
+			pool_cancel_query(b->server);
+		if (b->server != NULL)
+			pool_discard(b->server, true);
+		free_branch(b);
+	}
+}
+
+/* ---- a query of Weir's own ---- */
+
+void
+branch_query(struct branch *b, const char *sql, void (*done)(struct branch *))
+{
+	struct msgbuf out;
+
+	free(b->error);
+	b->error = NULL;
+	b->error_len = 0;
+	b->status = 0;
+	b->tag[0] = b->value[0] = '\0';
+	b->done = done;
+	b->state = BRANCH_BUSY;
+	msgbuf_init(&out);
+	msg_query(&out, sql);
+	stream_write(&b->server->stream, out.data, out.len);
+	msgbuf_fini(&out);
+}
+
+bool
+branch_failed(const struct branch *b, struct err *e)
+{
+	struct slice body = {b->error, b->error_len};
+	const char *shard = b->session->db->cluster->shards[b->shard].name;
+
+	if (b->error == NULL && b->status != 0)
+		return false;
+	(void)err_set(e, "08006", BLAST_TXN,
+	    "the connection to the server of shard %s was lost", shard);
+	if (body.ptr == NULL)
+		return true;
+	if (msg_error_field(body, 'C').len == 5)
+		memcpy(e->sqlstate, msg_error_field(body, 'C').ptr, 5);
+	snprintf(e->msg, sizeof e->msg, "shard %s: %.*s", shard,
+	    (int)msg_error_field(body, 'M').len, msg_error_field(body, 'M').ptr);
+	if (b->status != 0)
+		e->raw = body;
+	return true;
+}
+
+static void
+keep_error(struct branch *b, struct slice body)
+{
+	if (b->error != NULL)
+		return;
+	b->error = malloc(body.len);
+	if (b->error == NULL)
+		abort();
+	memcpy(b->error, body.ptr, body.len);
+	b->error_len = body.len;
+}
+
+static void
+keep_text(char *to, size_t size, struct slice text)
+{
+	snprintf(
+	    to, size, "%.*s", (int)(text.len < size ? text.len : size - 1), text.ptr);
+}
+
+static void
+keep_value(struct branch *b, struct slice row)
+{
+	struct msgread r = msgread_of(row);
+	int n = read_int16(&r);
+	int32_t len = n < 1 ? -1 : read_int32(&r);
+
+	if (!r.bad && len >= 0 && (size_t)len <= read_left(&r))
+		keep_text(b->value, sizeof b->value, read_bytes(&r, (size_t)len));
+}
+
+static void
+keep_param(struct branch *b, struct slice body)
+{
+	struct msgread r = msgread_of(body);
+	struct slice name = read_str(&r), value = read_str(&r);
+	struct link *l = link_of(b->server);
+
+	if (!r.bad)
+		varset_assign(&l->params, varset_with(l->params, name.ptr, value.ptr));
+}
+
+static void
+lost(struct branch *b)
+{
+	void (*done)(struct branch *) = b->state == BRANCH_BUSY ? b->done : NULL;
+
+	b->server = NULL;
+	b->status = 0;
+	b->state = BRANCH_LOST;
+	if (done != NULL)
+		done(b);
+	else if (!ending_lost(b))
+		session_branch_lost(b->session, b);
+}
+
+static void
+broken(struct branch *b, char type)
+{
+	struct server *server = b->server;
+
+	log_line(LOG_ERROR, "server broke the protocol", "database",
+	    session_database(b->session), "what", "an answer that nothing asked for",
+	    "type", (char[2]){type, '\0'}, "backend", b->backend->label, NULL);
+	pool_discard(server, false);
+	lost(b);
+}
+
+/* False: the branch may be gone. */
+static bool
+message(struct branch *b, const struct read_msg *m)
+{
+	switch (m->type) {
+	case 'S':
+		keep_param(b, m->body);
+		return true;
+	case 'N':
+	case 'A':
+		return true;
+	case 'E':
+		keep_error(b, m->body);
+		return true;
+	case 'D':
+		keep_value(b, m->body);
+		break;
+	case 'C':
+		keep_text(b->tag, sizeof b->tag, m->body);
+		break;
+	case 'T':
+	case 'I':
+		break;
+	case 'Z':
+		if (b->state == BRANCH_BUSY && m->body.len == 1 &&
+		    reader_at_boundary(&b->server->reader))
+			break;
+		/* fall through */
+	default:
+		broken(b, m->type);
+		return false;
+	}
+	if (b->state != BRANCH_BUSY) {
+		broken(b, m->type);
+		return false;
+	}
+	if (m->type != 'Z')
+		return true;
+	link_of(b->server)->tx_status = b->status = m->body.ptr[0];
+	b->state = BRANCH_REST;
+	b->done(b);
+	return false;
+}
+
+static void
+received(struct server *server, struct buf *buf, uint32_t off, uint32_t len)
+{
+	struct branch *b = server->owner;
+	struct read_msg m = {.type = 'Z'};
+
+	atomic_fetch_add_explicit(
+	    &b->session->db->stats->sent, len, memory_order_relaxed);
+	reader_feed(&server->reader, buf->data + off, len);
+	for (;;)
+		switch (reader_next(&server->reader, ANSWER_MAX, &m)) {
+		case READ_MORE:
+			return;
+		case READ_MSG:
+			if (!message(b, &m))
+				return;
+			break;
+		case READ_PIECE:
+		case READ_BIG:
+		case READ_BAD:
+			broken(b, m.type);
+			return;
+		}
+}
+
+struct session *
+branch_owner(const struct server *server)
+{
+	return server->owner_ops == &ops ? ((struct branch *)server->owner)->session
+					 : NULL;
+}
+
+static void
+drained(struct server *server)
+{
+	(void)server;
+}
+
+static void
+server_lost(struct server *server, int error)
+{
+	(void)error;
+	lost(server->owner);
+}
+
+static const struct server_owner_ops ops = {
+    .received = received, .drained = drained, .lost = server_lost};

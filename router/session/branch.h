@@ -1,0 +1,57 @@
+/* router/session/branch.h: the servers of a transaction beside the session's current one. A statement runs on one server at a time, the
+ * current one (session->server); when the next belongs to another shard, the current one is put aside as a branch, and comes back when a
+ * statement wants its shard again. At the transaction's end all are branches, and what they are told runs on all at once (commit.c).
+ * Thread:  the session's worker's.
+ * Memory:  x->branches, heap; a branch goes with branch_release(), or with the session.
+ * States:  REST: in its transaction block, nothing outstanding. BUSY: a query of branch_query() runs. LOST: its server is gone, and with it
+ *          what the transaction did there: the session's transaction is doomed. */
+#ifndef WEIR_ROUTER_SESSION_BRANCH_H
+#define WEIR_ROUTER_SESSION_BRANCH_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+struct session;
+struct server;
+struct backend;
+
+enum branch_state { BRANCH_REST, BRANCH_BUSY, BRANCH_LOST };
+
+struct branch {
+	struct list node; /* x->branches, in the order in which they were put aside */
+	struct session *session;
+	struct server *server; /* NULL: lost */
+	struct backend *backend;
+	int shard;
+	enum branch_state state;
+	bool on_replica, begun, firm, wrote, locked, unpreparable; /* as in struct exec */
+	int wrote_nth;
+	int log_done; /* entries of x->log that ran there */
+	/* ---- the latest branch_query() ---- */
+	void (*done)(struct branch *);
+	char status; /* of its ReadyForQuery; 0: the server was lost */
+	char tag[32],
+	    value[64]; /* of its last statement, and the first value of its last row */
+	char *
+	    error; /* body of its first ErrorResponse, or of the server's last words; heap */
+	size_t error_len;
+};
+
+/* Puts the current server aside; it has nothing outstanding. */
+struct branch *branch_stash(struct session *);
+struct branch *branch_of_shard(struct session *, int shard); /* NULL: none */
+/* Makes it the session's current server; frees it. */
+void branch_take(struct branch *);
+/* Sends one Query, whose end is told by done() once, never from inside this call. done() may free the branch. */
+void branch_query(struct branch *, const char *sql, void (*done)(struct branch *));
+/* Fills *e from what went wrong; raw lives as long as the branch. True: something went wrong. */
+bool branch_failed(const struct branch *, struct err *e);
+/* Gives the server back, or closes it when it is not at rest outside a transaction; frees the branch. */
+void branch_release(struct branch *);
+/* Whose branch this server is; NULL: nobody's. */
+struct session *branch_owner(const struct server *);
+/* Closes the servers of all: the session ends. */
+void branches_drop(struct session *);
+
+#endif
