@@ -85,6 +85,19 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_LIBS)
 .PHONY: fuzz-build
 fuzz-build: $(FUZZ_BIN)
 
+# ---- the simulator: router/txn as it is, but for the mutants that it can be told to have ----
+SIM := $(B)/tests/sim/sim
+SIM_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*.c)) $(patsubst %.c,$(B)/tests/sim/%.o,$(filter-out router/txn/registry.c,$(call SRC,router/txn)))
+$(B)/tests/sim/router/txn/%.o: router/txn/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -include tests/sim/mutant.h -MMD -MP -c -o $@ $<
+$(SIM): $(SIM_OBJ) $(call LIB,base)
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS)
+SEEDS ?= 10000
+.PHONY: sim
+sim: $(SIM)
+	@$(SIM) --seeds $(SEEDS)
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # ---- what people type ----
@@ -99,6 +112,7 @@ help:
 	@echo 'make test         everything, against real servers; the last line counts'
 	@echo 'make coverage-sql what share of SQL over several shards is answered, by subject'
 	@echo 'make unit         unit tests (MODE=asan: under sanitizers; unit-one T=tests/unit/…/test_x.c: one of them)'
+	@echo 'make sim          simulates commits over shards with faults: SEEDS runs (default 10000)'
 	@echo 'make lint         format, who includes whom, clang-tidy'
 	@echo 'make fuzz         every fuzz target for FUZZ_SECONDS (default 60)'
 	@echo 'make soak         all tests on both event loops and under ThreadSanitizer, lint in full, longer fuzzing'

@@ -318,8 +318,8 @@ txn_any_committed(const struct txn *t)
 }
 
 /* best_effort: what stands where, once it is known to differ. */
-void
-txn_tell_differing(struct txn *t, int part)
+static void
+tell_differing(struct txn *t, int part)
 {
 	char *list = arena_alloc(t->arena, 300);
 	size_t n = 0;
@@ -343,10 +343,16 @@ txn_next_each(struct txn *t)
 {
 	int part = next_writer(t);
 
-	if (part >= 0)
+	if (part >= 0) {
 		txn_send(t, part, TXN_PART_DECIDING, "COMMIT");
-	else
-		txn_start_finishing(t);
+		return;
+	}
+	for (int i = 0; i < t->n; i++)
+		if (t->parts[i].deed == TXN_WROTE && !t->parts[i].committed) {
+			tell_differing(t, i);
+			break;
+		}
+	txn_start_finishing(t);
 }
 
 static bool
@@ -377,6 +383,9 @@ txn_advance(struct txn *t)
 		if (t->two_phase) {
 			txn_act(t, TXN_TIMER, -1, NULL);
 			decide(t);
+			for (int i = 0; i < t->n && MUTANT(FINISH_EARLY); i++)
+				if (t->parts[i].state == TXN_PART_PREPARED)
+					finish_prepared(t, i, "COMMIT");
 		} else {
 			txn_send(t, t->anchor, TXN_PART_DECIDING, "COMMIT");
 		}
@@ -513,7 +522,7 @@ begin_part(struct txn *t, int i, bool writers)
 		return;
 	if (t->two_phase && takes_part(p))
 		prepare(t, i);
-	else if (p->deed == TXN_LOCKED && writers)
+	else if (p->deed == TXN_LOCKED && writers && !MUTANT(LOCKS_EARLY))
 		txn_send(t, i, TXN_PART_CHECKING, "SELECT 1");
 	else if (p->deed != TXN_WROTE)
 		txn_send(t, i, TXN_PART_ENDING, "COMMIT");

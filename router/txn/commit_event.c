@@ -11,7 +11,8 @@ struct answer {
 static bool
 succeeded(const struct answer *a, const char *tag)
 {
-	return a->sqlstate == NULL && a->tag != NULL && strcmp(a->tag, tag) == 0;
+	return a->sqlstate == NULL && a->tag != NULL &&
+	    (strcmp(a->tag, tag) == 0 || MUTANT(TAG_IGNORED));
 }
 
 /* A transaction that the server has given up, or that is to be. */
@@ -102,20 +103,14 @@ on_decided(struct txn *t, int part, const struct answer *a)
 static void
 on_each(struct txn *t, int part, const struct answer *a)
 {
-	bool ok = succeeded(a, "COMMIT");
-
-	if (ok)
+	if (succeeded(a, "COMMIT")) {
 		t->parts[part].committed = true;
-	else if (txn_any_committed(t))
-		txn_tell_differing(t, part);
-	else
-		tell_failure(t, part, a);
-	if (ok)
 		txn_release(t, part);
-	else
+	} else {
+		if (!txn_any_committed(t))
+			tell_failure(t, part, a);
 		after_failure(t, part, a);
-	if (ok && t->failed)
-		txn_tell_differing(t, t->answer.part);
+	}
 	if (txn_any_committed(t))
 		txn_next_each(t);
 	else
@@ -188,7 +183,6 @@ static void
 lost_each(struct txn *t, int part)
 {
 	if (txn_any_committed(t)) {
-		txn_tell_differing(t, part);
 		txn_next_each(t);
 	} else {
 		txn_unknown(t, part);
@@ -200,6 +194,8 @@ lost_each(struct txn *t, int part)
 static bool
 may_be_missed(const struct txn_part *p)
 {
+	if (MUTANT(LOST_IS_PREPARED) && p->state == TXN_PART_PREPARING)
+		return true;
 	return p->state == TXN_PART_ENDING && !p->serializable;
 }
 

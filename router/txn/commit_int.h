@@ -29,7 +29,6 @@ void txn_start_settling(struct txn *t);
 void txn_give_up(struct txn *t);
 void txn_next_each(struct txn *t);
 bool txn_any_committed(const struct txn *t);
-void txn_tell_differing(struct txn *t, int part);
 /* Out of PREPARING, once all have answered. */
 void txn_advance(struct txn *t);
 

@@ -51,6 +51,14 @@ recover_verdict(const struct recover_reply *r)
 	return strcmp(r->value, "abort") == 0 ? TXN_VERDICT_ABORT : TXN_VERDICT_UNKNOWN;
 }
 
+enum txn_verdict
+recover_believe(enum txn_verdict v, uint64_t age_us, uint64_t retention_us)
+{
+	if (v == TXN_VERDICT_ABORT && age_us > retention_us / 2 && !MUTANT(BELIEVE_LATE))
+		return TXN_VERDICT_UNKNOWN;
+	return v;
+}
+
 static enum recover_where
 end(struct recover *r, enum recover_result result)
 {

@@ -59,6 +59,10 @@ enum recover_where recover_reply(struct recover *, const struct recover_reply *)
 /* TXN_SETTLE: the anchor alone. Its SQL is the same; what its answer means. */
 void recover_verdict_sql(const char *key, char *out, size_t size);
 enum txn_verdict recover_verdict(const struct recover_reply *);
+/* What a coordinator may believe that has waited for age_us since its COMMIT began. A 'commit' may have been removed after
+ * txn_retention, and then the anchor says 'abort': who was frozen for so long does not know. */
+enum txn_verdict recover_believe(
+    enum txn_verdict, uint64_t age_us, uint64_t retention_us);
 
 /* ---- removal of a 'commit' ---- */
 
