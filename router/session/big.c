@@ -7,13 +7,11 @@
 #define NAMES_MAX 1024 /* of a Bind's portal and statement together */
 
 static void
-big_error(struct session *s, const char *sqlstate, const char *text, const char *hint)
+big_error(struct session *s, const char *sqlstate, const char *text)
 {
 	struct err e;
 
 	(void)err_set(&e, sqlstate, BLAST_STMT, "%s", text);
-	err_hint(&e, "%s", hint);
-	s->x->big = 0;
 	session_error(s, &e);
 }
 
@@ -39,7 +37,11 @@ ended(struct session *s)
 	char type = x->big;
 
 	x->big = 0;
-	if (type == 'Q')
+	if (type != 'Q')
+		return;
+	if (x->discard) /* what stood before it failed: the server skips it */
+		x->unsynced = true;
+	else
 		session_block(s, BLOCK_REPLIES);
 }
 
@@ -54,6 +56,7 @@ query_on_server(struct session *s)
 	extended_flush_pending(s);
 	link_push(link_of(s->server), REPLY_QUERY);
 	session_sent(s, &write, NULL);
+	x->unsynced = false;
 	x->big_ready = true;
 }
 
@@ -90,7 +93,6 @@ bind_on_server(struct session *s)
 static void
 need_server(struct session *s, void (*then)(struct session *))
 {
-	struct exec *x = s->x;
 	struct plan plan = {.kind = PLAN_ANY, .shard = 0};
 	struct err e;
 
@@ -101,7 +103,6 @@ need_server(struct session *s, void (*then)(struct session *))
 	case RC_AGAIN:
 		break;
 	case RC_ERR:
-		x->big = 0;
 		session_error(s, &e);
 		break;
 	}
@@ -117,12 +118,12 @@ bind_piece(struct session *s, const struct read_msg *m)
 	x->big_ended = m->last;
 	if (names_end(&x->head, &portal, &statement) == 0) {
 		if (x->head.len > NAMES_MAX || m->last)
-			big_error(s, "08P01", "invalid Bind message", "");
+			big_error(s, "08P01", "invalid Bind message");
 		return;
 	}
 	x->prepared = statement.len == 0 ? s->unnamed : names_get(s->names, statement);
 	if (x->prepared == NULL) {
-		big_error(s, "26000", "the prepared statement does not exist", "");
+		big_error(s, "26000", "the prepared statement does not exist");
 		return;
 	}
 	need_server(s, bind_on_server);

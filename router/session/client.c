@@ -256,6 +256,11 @@ big_message(struct session *s)
 	struct err e;
 
 	reader_pass(&s->reader);
+	if (x->msg.type != 'd' && copy_from_client(s)) {
+		protocol_error(s, "unexpected message type during COPY:",
+		    (unsigned char)x->msg.type);
+		return;
+	}
 	if (x->msg.type == 'd' || x->discard || big_begin(s))
 		return;
 	if (x->msg.len > BIG_MESSAGE_MAX) {
@@ -424,6 +429,7 @@ session_error(struct session *s, const struct err *e)
 	msgbuf_clear(out);
 	msg_error(out, "ERROR", e);
 	x->failed = true;
+	x->big = 0; /* what is still to come of it is dropped */
 	if (s->tx == 'T') {
 		s->tx = 'E';
 		x->tx_failed = true;
