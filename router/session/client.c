@@ -257,8 +257,8 @@ big_message(struct session *s)
 
 	reader_pass(&s->reader);
 	if (x->msg.type != 'd' && copy_from_client(s)) {
-		protocol_error(s, "unexpected message type during COPY:",
-		    (unsigned char)x->msg.type);
+		protocol_error(s,
+		    "unexpected message type during COPY:", (unsigned char)x->msg.type);
 		return;
 	}
 	if (x->msg.type == 'd' || x->discard || big_begin(s))

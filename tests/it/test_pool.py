@@ -271,3 +271,37 @@ def test_unnamed_statement_after_the_pools_own_query(own_weir, fleet):
     with w.connect("wire") as c:
         for _ in range(3):
             assert c.prepared("select 1 + 1") == [("2",)]
+
+
+def test_few_statements_and_pipelines(own_weir, fleet):
+    """Each statement drives another off the connection; errors skip some of those closings, and PREPARE brings its own."""
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
+                                                   "pool_size = 1; max_prepared_statements = 1;")])
+
+    def run(name):
+        return wire.bind("", name) + wire.execute()
+
+    with w.connect("wire") as c, w.connect("wire") as other:
+        for name in "abc":
+            c.send(wire.parse(name, "select '%s'" % name) + wire.SYNC)
+            c.read_until("Z")
+        c.simple("prepare p as select 'p'")
+        other.simple("prepare p as select 'p of another'")
+        for _ in range(3):
+            c.send(run("a") + run("b") + run("c") + run("a") + wire.SYNC)
+            assert c._rows(5) == [("a",), ("b",), ("c",), ("a",)]
+            # what is skipped behind an error has closed nothing and made nothing
+            c.send(wire.parse("bad", "select nosuch") + run("b") + run("c") + wire.SYNC)
+            with pytest.raises(wire.ServerError) as e:
+                c._rows(5)
+            assert e.value.sqlstate == "42703"
+            assert c.simple("execute p") == [("p",)]
+            assert other.simple("execute p") == [("p of another",)]
+            c.send(run("a") + wire.parse("", "execute p") + run("") + wire.parse("", "execute c") + run("") +
+                   run("b") + wire.SYNC)
+            assert c._rows(5) == [("a",), ("p",), ("c",), ("b",)]
+            c.send(wire.parse("bad", "select nosuch") + wire.parse("", "execute p") + run("") + wire.SYNC)
+            with pytest.raises(wire.ServerError):
+                c._rows(5)
+            c.send(wire.parse("e", "execute p") + run("e") + run("b") + run("e") + wire.close("S", "e") + wire.SYNC)
+            assert c._rows(5) == [("p",), ("b",), ("p",)]
