@@ -193,6 +193,22 @@ check_sizes(const struct place *p, const struct settings *s)
 		    s->pool_size);
 }
 
+/* Those that nobody can set, so that nothing could be restored. */
+static void
+check_tracked(const struct place *p, const struct settings *s)
+{
+	static const char *const fixed[] = {"in_hot_standby", "integer_datetimes",
+	    "is_superuser", "server_encoding", "server_version", "session_authorization"};
+
+	for (int i = 0; i < s->track_extra_parameters.n; i++)
+		for (size_t k = 0; k < sizeof fixed / sizeof fixed[0]; k++)
+			if (strcasecmp(s->track_extra_parameters.items[i], fixed[k]) == 0)
+				mistake(p,
+				    "track_extra_parameters: \"%s\" cannot be set, so it "
+				    "cannot be restored",
+				    fixed[k]);
+}
+
 static void
 check_shard(struct loader *l, const struct place *p, const struct shard_conf *sh)
 {
@@ -217,6 +233,7 @@ check_database(struct loader *l, const struct db_conf *db)
 	arena_init(&a);
 	p.what = arena_printf(&a, "database \"%.100s\": ", db->name);
 	check_auth(&p, &db->settings, db);
+	check_tracked(&p, &db->settings);
 	for (int i = 0; i < db->n_shards; i++)
 		check_shard(l, &p, &db->shards[i]);
 	if (db->n_shards > 1 && db->map != NULL && db->map->n_tables == 0)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void
 session_set_var(struct session *s, const char *name, const char *sql)
@@ -152,6 +153,7 @@ static void
 discard_all(struct session *s)
 {
 	effects_forget_names(s);
+	s->x->all_reset = true;
 	s->pins = 0;
 	varset_assign(&s->vars, varset_ref(s->start_vars));
 	varset_assign(&s->tx_vars, varset_ref(s->start_vars));
@@ -315,6 +317,7 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 		reset(s, stmt->name);
 		break;
 	case STMT_RESET_ALL:
+		s->x->all_reset = true;
 		reset_all(s);
 		break;
 	case STMT_DISCARD_ALL:
@@ -456,6 +459,78 @@ effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *p
 		log_statement(s, stmt);
 }
 
+/* ---- settings that no parser sees: what a function or DO has set ---- */
+
+static bool
+is_tracked(const struct session *s, const char *name)
+{
+	static const char *const always[] = {"application_name", "client_encoding",
+	    "datestyle", "standard_conforming_strings", "timezone"};
+	const struct setting_list *more =
+	    &s->db->cluster->conf->settings.track_extra_parameters;
+
+	for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+		if (strcasecmp(always[i], name) == 0)
+			return true;
+	for (int i = 0; i < more->n; i++)
+		if (strcasecmp(more->items[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+same_value(const struct varset *a, const struct varset *b, const char *name)
+{
+	const char *x = varset_get(a, name), *y = varset_get(b, name);
+
+	return x == y || (x != NULL && y != NULL && strcmp(x, y) == 0);
+}
+
+/* The server reports another value, and no statement of the transaction says why: `vars`
+ * are the session's settings before it. */
+static void
+keep_hidden(struct session *s, const struct varset *vars)
+{
+	const struct varset *before = s->x->params_before,
+			    *now = s->server == NULL ? NULL : link_of(s->server)->params;
+
+	for (int i = 0; now != NULL && i < now->n; i++) {
+		const struct var *v = &now->v[i];
+		char *sql, *name;
+
+		if (!is_tracked(s, v->name) || same_value(before, now, v->name) ||
+		    !same_value(vars, s->vars, v->name))
+			continue;
+		sql = session_set_config_sql(v->name, slice_of(v->value));
+		name = strdup(v->name);
+		for (char *p = name; *p != '\0'; p++)
+			*p = (char)tolower((unsigned char)*p);
+		session_set_var(s, name, sql);
+		free(name);
+		free(sql);
+	}
+	varset_assign(&s->tx_vars, varset_ref(s->vars));
+}
+
+static void
+transaction_ends(struct session *s)
+{
+	struct exec *x = s->x;
+	struct varset *vars;
+
+	if (x->params_before == NULL) {
+		effects_transaction_over(s, !x->failed);
+		return;
+	}
+	vars = varset_ref(s->tx_vars);
+	effects_transaction_over(s, !x->failed);
+	if (!x->all_reset)
+		keep_hidden(s, vars);
+	varset_unref(vars);
+	varset_assign(&x->params_before, NULL);
+	x->all_reset = false;
+}
+
 /* ---- the end of a cycle ---- */
 
 void
@@ -464,7 +539,7 @@ effects_cycle_end(struct session *s, char status)
 	struct exec *x = s->x;
 
 	if (status == 'I') {
-		effects_transaction_over(s, !x->failed);
+		transaction_ends(s);
 		if (x->wrote)
 			tokens_wrote(s, x->shard);
 		x->wrote = false;

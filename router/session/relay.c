@@ -415,6 +415,8 @@ parameter_status(struct relay *r, const struct read_msg *m)
 	}
 	if (slice_eq_str(name, "in_hot_standby"))
 		return;
+	if (s->x->blocked != BLOCK_REPLAY && s->x->params_before == NULL)
+		s->x->params_before = varset_ref(r->link->params);
 	varset_assign(
 	    &r->link->params, varset_with(r->link->params, name.ptr, value.ptr));
 	if (s->x->blocked == BLOCK_REPLAY)

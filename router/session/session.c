@@ -235,6 +235,7 @@ free_exec(struct session *s)
 	free(x->replay_error);
 	free(x->last_words);
 	free(x->lost);
+	varset_assign(&x->params_before, NULL);
 	msgbuf_fini(&x->out);
 	msgbuf_fini(&x->head);
 	s->x = NULL;

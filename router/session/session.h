@@ -158,6 +158,9 @@ struct exec {
 	int wrote_nth,
 	    n_wrote; /* the current server was the n-th that the transaction wrote on; how many there are */
 	struct savepoint *savepoints;
+	/* what the server reported when the transaction began; NULL: no change since */
+	struct varset *params_before;
+	bool all_reset;      /* RESET ALL or DISCARD ALL ran since */
 	uint8_t unpin;       /* pins that end when this transaction commits */
 	struct msgbuf out;   /* scratch for building messages */
 	uint64_t started_us; /* of the query; 0: none is running */

@@ -6,6 +6,7 @@ import pytest
 
 import harness
 import wire
+from test_hostile import wait_until
 
 pytestmark = pytest.mark.skipif(harness.DIRECT, reason="WEIR_DIRECT: without Weir")
 
@@ -305,3 +306,61 @@ def test_few_statements_and_pipelines(own_weir, fleet):
                 c._rows(5)
             c.send(wire.parse("e", "execute p") + run("e") + run("b") + run("e") + wire.close("S", "e") + wire.SYNC)
             assert c._rows(5) == [("p",), ("b",), ("p",)]
+
+
+HIDDEN = "do $$ begin perform set_config('%s', '%s', false); end $$"
+
+
+@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+def test_reported_parameters_are_tracked(own_weir, fleet, extended):
+    """What a DO has set and the server reports belongs to the session: restored on other connections, not seen by others.
+    What is not tracked stays on its connection, as it always did."""
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 1;")])
+
+    def run(c, sql):
+        return c.prepared(sql) if extended else c.simple(sql)
+
+    with w.connect("wire") as a, w.connect("wire") as b:
+        run(a, HIDDEN % ("IntervalStyle", "iso_8601"))
+        run(a, HIDDEN % ("TimeZone", "Asia/Tokyo"))
+        assert a.params["IntervalStyle"] == "iso_8601" and a.params["TimeZone"] == "Asia/Tokyo"
+        for _ in range(2):
+            assert run(b, "select interval '1 day', current_setting('TimeZone') <> 'Asia/Tokyo'") == [("1 day", "t")]
+            assert run(a, "select interval '1 day', current_setting('TimeZone')") == [("P1D", "Asia/Tokyo")]
+        # a rollback undoes it, SET LOCAL ends with its transaction
+        a.simple("begin")
+        run(a, HIDDEN % ("IntervalStyle", "sql_standard"))
+        a.simple("rollback")
+        a.simple("begin")
+        a.simple("set local intervalstyle = 'postgres_verbose'")
+        a.simple("commit")
+        assert run(b, "select interval '1 day'") == [("1 day",)]
+        assert run(a, "select interval '1 day'") == [("P1D",)]
+        # what a statement says goes before; RESET goes back to the default
+        a.simple("set intervalstyle = 'sql_standard'")
+        assert run(b, "select interval '1 day'") == [("1 day",)]
+        assert run(a, "select interval '1 day'") == [("1 0:00:00",)]
+        run(a, HIDDEN % ("IntervalStyle", "iso_8601"))
+        a.simple("reset intervalstyle")
+        assert run(b, "select interval '1 day'") == run(a, "select interval '1 day'") == [("1 day",)]
+        run(a, HIDDEN % ("IntervalStyle", "iso_8601"))
+        a.simple("discard all")
+        assert run(b, "select interval '1 day'") == run(a, "select interval '1 day'") == [("1 day",)]
+
+
+def test_track_extra_parameters(own_weir, fleet):
+    """Of the parameters that servers report only those listed are tracked; what cannot be restored is refused."""
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 1;")],
+                 extra='track_extra_parameters = ( "default_transaction_read_only" );')
+    with w.connect("wire") as a, w.connect("wire") as b:
+        a.simple(HIDDEN % ("default_transaction_read_only", "on"))
+        assert b.simple("show default_transaction_read_only") == [("off",)]
+        assert a.simple("show default_transaction_read_only") == [("on",)]
+        a.simple("reset default_transaction_read_only")
+        a.simple(HIDDEN % ("IntervalStyle", "iso_8601"))
+        assert b.simple("select interval '1 day'") == [("P1D",)]
+        a.simple("set intervalstyle = 'postgres'")
+    w.extra = 'track_extra_parameters = ( "is_superuser" );'
+    size = w.log_size()
+    w.reload()
+    wait_until(lambda: "is_superuser" in w.log_since(size))
