@@ -24,6 +24,8 @@ drop_chunk(struct exec *x)
 	x->chunk = c->next;
 	x->fed = false;
 	x->held -= c->len;
+	if (redo_keep(x, c))
+		return;
 	buf_unref(c->buf);
 	free(c);
 }
@@ -79,6 +81,7 @@ copy_message(struct session *s, const struct read_msg *m)
 
 	if (!copy_from_client(s))
 		return;
+	redo_give_up(x);
 	if (m->in_chunk)
 		stream_write_buf(&s->server->stream, x->chunk->buf,
 		    (uint32_t)((const unsigned char *)m->raw.ptr - x->chunk->buf->data),
@@ -261,6 +264,7 @@ big_message(struct session *s)
 		    "unexpected message type during COPY:", (unsigned char)x->msg.type);
 		return;
 	}
+	redo_give_up(x);
 	if (x->msg.type == 'd' || x->discard || big_begin(s))
 		return;
 	if (x->msg.len > BIG_MESSAGE_MAX) {
@@ -304,15 +308,20 @@ step(struct session *s)
 	kind = reader_next(&s->reader, message_max(s), &x->msg);
 	switch (kind) {
 	case READ_MORE:
+		if (!x->in_cycle && s->reader.have > 0)
+			redo_begin(s, NULL);
 		drop_chunk(x);
 		break;
 	case READ_MSG:
+		if (!x->in_cycle)
+			redo_begin(s, &x->msg);
 		message(s);
 		break;
 	case READ_PIECE:
 		if (!x->msg.in_chunk && x->msg.raw.len >= 5)
 			type = x->msg.raw.ptr[0];
 		x->msg.type = type;
+		redo_give_up(x);
 		if (type == 'd')
 			copy_message(s, &x->msg);
 		else if (x->big != 0)
@@ -360,6 +369,8 @@ session_await_answers(struct session *s)
 {
 	static const char flush[] = {'H', 0, 0, 0, 4};
 
+	if (s->server != NULL)
+		session_send_local(s);
 	if (s->server == NULL || link_quiet(link_of(s->server)))
 		return false;
 	stream_write(&s->server->stream, flush, sizeof flush);
@@ -401,6 +412,8 @@ session_reply(struct session *s, struct msgbuf *out)
 		return;
 	if (l == NULL || link_quiet(l)) {
 		stream_write(&s->stream, out->data, out->len);
+		if (s->x != NULL)
+			s->x->sent_to_client = true;
 		return;
 	}
 	r = link_push(l, REPLY_LOCAL);
@@ -409,6 +422,7 @@ session_reply(struct session *s, struct msgbuf *out)
 		abort();
 	memcpy(r->text, out->data, out->len);
 	r->len = (uint32_t)out->len;
+	session_send_local(s);
 }
 
 /* The server holds work of this cycle that it would commit at Sync: the cycle's end sends ROLLBACK first (extended.c). */
@@ -426,6 +440,7 @@ session_error(struct session *s, const struct err *e)
 		session_fatal(s, e);
 		return;
 	}
+	redo_give_up(x);
 	msgbuf_clear(out);
 	msg_error(out, "ERROR", e);
 	x->failed = true;

@@ -238,6 +238,7 @@ run_here(struct session *s, struct portal *portal, struct err *e)
 	struct sql_stmts *stmts = portal->prepared->shape->stmts;
 	enum rc rc;
 
+	redo_give_up(x);
 	if (portal->done)
 		return err_set(e, "55000", BLAST_STMT, "portal \"%.*s\" cannot be run",
 		    (int)portal->name.len, portal->name.ptr);
@@ -432,6 +433,7 @@ flush_on_server(struct session *s)
 {
 	extended_flush_pending(s);
 	ext_forward(s);
+	session_send_local(s);
 }
 
 static void

@@ -35,6 +35,7 @@ struct reply {
 	    swallow : 1; /* Weir's own message: nothing of the answer goes to the client */
 	bool check : 1;  /* swallowed, and its failure must stop what waits for it */
 	bool unnamed : 1; /* PARSE: it becomes the server's unnamed statement */
+	char letter;      /* LOCAL without text: the type of a message without a body */
 	/* PARSE, EXECUTE, QUERY: the statement that the server holds after it; CLOSE: that it no longer holds; 0: none. */
 	uint64_t prepared_id;
 	/* A reference of the session's. EXECUTE: what runs; with undo_name: what that stood for before, NULL: nothing. */

@@ -15,6 +15,16 @@ ext_reply_empty(struct session *s, char type)
 	session_reply(s, out);
 }
 
+/* It leaves with what the server says next; alone it would be one more packet. */
+static struct reply *
+reply_later(struct session *s, char type)
+{
+	struct reply *r = link_push(link_of(s->server), REPLY_LOCAL);
+
+	r->letter = type;
+	return r;
+}
+
 void
 ext_forward(struct session *s)
 {
@@ -206,14 +216,13 @@ flush_one(struct session *s, struct pending *v)
 		return;
 	}
 	if (v->type != 'P' || on_server_already(s, v->prepared, unnamed)) {
-		ext_reply_empty(s, answer_to(v));
+		r = reply_later(s, answer_to(v));
 	} else {
 		if (v->prepared->below != NULL)
 			ext_ensure_on_server(s, v->prepared->below, false);
-		(void)parse_on_server(s, v->prepared, unnamed);
+		r = parse_on_server(s, v->prepared, unnamed);
 	}
-	r = link_tail(link_of(s->server));
-	if (r == NULL || v->type == 'c') /* answered: it stays */
+	if (v->type == 'c') /* answered: it stays */
 		return;
 	r->undo_name = v->name;
 	r->prepared = v->before;
@@ -322,19 +331,25 @@ undo_on_server(struct link *l, const struct reply *r)
 		link_hold(l, r->prepared_id, UINT32_MAX, &evicted);
 }
 
+void
+extended_undo_name(struct session *s, struct reply *r)
+{
+	if (r->undo_name == NULL)
+		return;
+	prepared_unref(ext_name(s, slice_of(r->undo_name), r->prepared));
+	r->prepared = NULL;
+	free(r->undo_name);
+	r->undo_name = NULL;
+}
+
 /* Takes back what a discarded message did. A Parse that failed has taken the unnamed statement with it; one that was skipped has not. */
 void
 extended_undo(struct session *s, struct reply *r, bool failed)
 {
 	undo_on_server(link_of(s->server), r);
-	if (r->undo_name == NULL)
-		return;
-	if (failed && r->undo_name[0] == '\0') {
+	if (failed && r->undo_name != NULL && r->undo_name[0] == '\0') {
 		prepared_unref(r->prepared);
 		r->prepared = NULL;
 	}
-	prepared_unref(ext_name(s, slice_of(r->undo_name), r->prepared));
-	r->prepared = NULL;
-	free(r->undo_name);
-	r->undo_name = NULL;
+	extended_undo_name(s, r);
 }

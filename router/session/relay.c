@@ -33,6 +33,8 @@ forward(struct relay *r, const struct read_msg *m)
 {
 	uint32_t off;
 
+	if (r->s->x->redoing && m->type != 'S')
+		return;
 	if (!m->in_chunk) {
 		flush_run(r);
 		stream_write(&r->s->stream, m->raw.ptr, m->raw.len);
@@ -56,8 +58,15 @@ send_local(struct relay *r)
 	struct reply *head;
 
 	while ((head = link_head(r->link)) != NULL && head->type == REPLY_LOCAL) {
-		flush_run(r);
-		stream_write(&r->s->stream, head->text, head->len);
+		const char bare[5] = {head->letter, 0, 0, 0, 4};
+
+		if (!r->s->x->redoing) {
+			flush_run(r);
+			stream_write(&r->s->stream,
+			    head->text == NULL ? bare : head->text,
+			    head->text == NULL ? sizeof bare : head->len);
+			r->s->x->sent_to_client = true;
+		}
 		prepared_unref(head->prepared);
 		link_pop(r->link);
 	}
@@ -136,16 +145,6 @@ extended_reply(const struct reply *r)
 	return r->type <= REPLY_CLOSE;
 }
 
-static bool
-conflict_with_recovery(const struct read_msg *m)
-{
-	struct slice state = msg_error_field(m->body, 'C');
-	struct slice text = msg_error_field(m->body, 'M');
-
-	return slice_eq_str(state, "40001") && text.len > 10 &&
-	    memmem(text.ptr, text.len, "conflict with recovery", 22) != NULL;
-}
-
 /* Clients rely on a SQLSTATE; a server that leaves it out is broken, but its word still counts. */
 static void
 nameless_error(struct relay *r, const struct read_msg *m)
@@ -219,8 +218,10 @@ on_error(struct relay *r, const struct read_msg *m)
 		x->replay_error_len = m->body.len;
 		return;
 	}
-	if (x->retry != NULL && conflict_with_recovery(m)) {
-		x->retrying = true;
+	if (x->redoing) {
+		if (extended_reply(head))
+			discard_to_sync(r);
+		send_local(r);
 		return;
 	}
 	if (head->type == REPLY_REFUSED) {
@@ -289,17 +290,11 @@ on_ready(struct relay *r, const struct read_msg *m)
 		}
 		return;
 	}
-	if (x->retrying) {
+	if (x->redoing) {
 		pop(r);
-		x->retrying = false;
 		flush_run(r);
 		r->gone = true;
-		session_release_server(s);
-		free(x->retry);
-		x->retry = NULL;
-		simple_retry_on_primary(s);
-		if (s->x != NULL && s->x->blocked == BLOCK_NOT)
-			session_run(s);
+		redo_run(s);
 		return;
 	}
 	if (x->tx_failed && status == 'T')
@@ -553,7 +548,11 @@ session_server_bytes(struct server *server, struct buf *b, uint32_t off, uint32_
 
 	server->reader.pieces = pieces;
 	atomic_fetch_add_explicit(&s->db->stats->sent, len, memory_order_relaxed);
+	if (redo_possible(s->x) && reader_at_boundary(&server->reader) &&
+	    redo_wanted(s, b->data + off, len))
+		s->x->redoing = true;
 	reader_feed(&server->reader, b->data + off, len);
+	send_local(&r);
 	relay_chunk(&r, &server->reader);
 	if (r.gone)
 		return;
@@ -568,6 +567,14 @@ session_server_bytes(struct server *server, struct buf *b, uint32_t off, uint32_
 		    true; /* a Query amid extended messages was skipped: the client's Sync is what counts */
 		session_unblock(s);
 	}
+}
+
+void
+session_send_local(struct session *s)
+{
+	struct relay r = {.s = s, .server = s->server, .link = link_of(s->server)};
+
+	send_local(&r);
 }
 
 /* ---- owner ops ---- */

@@ -209,8 +209,7 @@ end_cycle(struct session *s)
 	x->cancelled = false;
 	x->trouble_since_us = 0;
 	x->bad_server_tries = 0;
-	free(x->retry);
-	x->retry = NULL;
+	redo_forget(x);
 	x->ddl_shard = SHARD_NONE;
 	if (x->ending != NULL && !ending_needed(s))
 		ending_free(x);
@@ -254,8 +253,8 @@ session_rest(struct session *s)
 	}
 	if (x == NULL || x->running || s->server != NULL || s->tx != 'I' ||
 	    x->n_pending > 0 || x->discard || x->unsynced || x->chunk != NULL ||
-	    !list_empty(&x->portals) || s->reader.pass > 0 || x->begin != NULL ||
-	    !list_empty(&x->branches)) {
+	    x->kept != NULL || !list_empty(&x->portals) || s->reader.pass > 0 ||
+	    x->begin != NULL || !list_empty(&x->branches)) {
 		session_start_timer(s);
 		return;
 	}
@@ -296,9 +295,8 @@ session_cycle_done(struct session *s)
 			    memory_order_relaxed);
 		x->tx_started_us = 0;
 		s->txns++;
-		if (s->server != NULL && s->pins == 0 && link_quiet(link_of(s->server)) &&
-		    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) !=
-			POOL_MODE_SESSION)
+		if (s->server != NULL && link_quiet(link_of(s->server)) &&
+		    !session_keeps_server(s))
 			session_release_server(s);
 	}
 	end_cycle(s);
@@ -324,8 +322,8 @@ tell_lost(struct session *s, const struct err *e, bool in_cycle)
 		session_run(s);
 }
 
-static bool
-loses_state(const struct session *s)
+bool
+session_keeps_server(const struct session *s)
 {
 	return s->pins != 0 ||
 	    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
@@ -428,7 +426,7 @@ query_timed_out(struct session *s)
 	}
 	(void)err_set(&e, "57014", BLAST_TXN,
 	    "canceling statement due to query_timeout; the server did not answer");
-	if (s->tx != 'I' || loses_state(s) || !whole_messages_only(s->server)) {
+	if (s->tx != 'I' || session_keeps_server(s) || !whole_messages_only(s->server)) {
 		session_fatal(s, &e);
 		return;
 	}
@@ -731,7 +729,8 @@ session_lost_server(struct session *s, int error)
 {
 	struct exec *x = s->x;
 	struct server *server = s->server;
-	bool clean = whole_messages_only(server), quiet, state_lost = loses_state(s);
+	bool clean = whole_messages_only(server), quiet,
+	     state_lost = session_keeps_server(s);
 	struct err e;
 
 	(void)error;
@@ -747,10 +746,12 @@ session_lost_server(struct session *s, int error)
 	lost_error(s, &e);
 	quiet =
 	    link_quiet(link_of(server)) && !x->unsynced && x->blocked != BLOCK_REPLIES;
+	for (uint32_t i = link_of(server)->ring_len; i-- > 0;)
+		extended_undo_name(s, link_nth(link_of(server), i));
 	session_forget_replies(link_of(server));
 	s->server = NULL;
 	x->shard = SHARD_NONE;
-	x->wrote = x->locked = false;
+	x->wrote = x->locked = x->redoing = false;
 	x->doomed = x->doomed || x->begun;
 	if (x->ddl_shard != SHARD_NONE)
 		ddl_failed(s, &e);

@@ -95,8 +95,10 @@ struct exec {
 	    arena; /* until the end of the cycle (Sync, or the answer to Query) */
 	struct chunk *chunk,
 	    *chunk_last; /* input not worked through yet; the reader stands in the first */
-	uint32_t held;   /* bytes in the chunks */
-	bool fed;        /* the reader has been fed `chunk` */
+	struct chunk *kept,
+	    *kept_last; /* input of this cycle that was worked through, while it may run again (redo.c) */
+	uint32_t held; /* bytes in the chunks */
+	bool fed;      /* the reader has been fed `chunk` */
 	enum block blocked;
 	bool running; /* session_run() is on the stack */
 	struct waiter waiter;
@@ -127,7 +129,14 @@ struct exec {
 	bool discard;  /* extended: drop messages up to Sync */
 	bool refused;  /* the error was Weir's own, and the server does not know of it */
 	bool unsynced; /* messages of this cycle were sent to the server, no Sync yet */
-	bool sent_to_client; /* something of the answer has left (no retry any more) */
+	bool
+	    sent_to_client; /* something of the answer has left: the cycle cannot run again */
+	bool in_cycle;      /* a message of it has begun */
+	bool redoable;      /* all of its input is still held */
+	bool redoing;       /* its answer is dropped: it runs once more */
+	bool primary_only; /* that run is not for a replica */
+	uint8_t runs, n_kept;
+	uint32_t cycle_at; /* of its first byte, in the first buffer that holds it */
 	struct pending *pending;
 	int n_pending, cap_pending;
 	struct list portals;
@@ -166,11 +175,7 @@ struct exec {
 	uint64_t started_us; /* of the query; 0: none is running */
 	uint64_t tx_started_us;
 	uint64_t waited_since_us;
-	char *retry; /* a Query sent to a replica, until its answer begins; heap */
-	uint32_t retry_len;
 	int bad_server_tries;
-	bool
-	    retrying; /* its answer was a conflict with recovery: it goes to the primary */
 	uint64_t
 	    trouble_since_us; /* its server could not be reached since; 0: no trouble */
 	bool cancelled;       /* query_timeout has sent a cancel */
@@ -281,13 +286,14 @@ void session_cycle_done(struct session *); /* after ReadyForQuery */
 
 /* ---- simple.c, extended.c ---- */
 void simple_query(struct session *);
-void simple_retry_on_primary(struct session *);
 void extended_message(struct session *);
 void extended_flush_pending(struct session *);
 void extended_reset(
     struct session *); /* end of cycle, end of transaction: portals, pending */
 /* `failed`: this is the message that failed; else it is one that the server skips. */
 void extended_undo(struct session *, struct reply *, bool failed);
+/* Only what it did to the client's names. */
+void extended_undo_name(struct session *, struct reply *);
 /* Weir refused a Query behind extended messages: those fail too, and their cycle ends. */
 void extended_end_refused(struct session *);
 void extended_settle_pending(struct session *);
@@ -324,6 +330,25 @@ const char *session_set_value(const char *sql);
 /* A setting's name, quoted part by part where needed; lives until the next call in this thread. */
 const char *session_quote_setting(const char *name);
 
+/* ---- redo.c: a cycle that runs once more ---- */
+/* The first message of a cycle, or (m NULL) the beginning of one, is at hand. */
+void redo_begin(struct session *, const struct read_msg *m);
+/* Input was worked through. True: it is kept. */
+bool redo_keep(struct exec *, struct chunk *);
+/* What the cycle does cannot be done twice. */
+void redo_give_up(struct exec *);
+/* Does the server's answer, beginning here, end in an error that another run mends? */
+bool redo_wanted(struct session *, const unsigned char *, size_t);
+static inline bool
+redo_possible(const struct exec *x)
+{
+	return x->redoable && !x->redoing && !x->sent_to_client &&
+	    x->blocked == BLOCK_REPLIES;
+}
+/* That error is through: runs it. */
+void redo_run(struct session *);
+void redo_forget(struct exec *); /* the cycle is over */
+
 /* ---- lookup.c, ddl.c ---- */
 void lookup_forget(struct lookup *);
 /* Looks x->plan's directory key up, then calls resume. */
@@ -346,6 +371,8 @@ enum rc session_need_server(struct session *, const struct plan *,
     void (*resume)(struct session *), struct err *) WARN_UNUSED;
 void session_plan_ctx(struct session *, struct plan_ctx *);
 void session_forget_replies(struct link *);
+/* Is it this session's between transactions too? */
+bool session_keeps_server(const struct session *);
 void session_release_server(struct session *);
 /* A server at rest goes back to its pool. */
 void session_give_back(struct session *, struct server *);
@@ -366,6 +393,8 @@ void session_report_params(struct session *);
 
 /* ---- relay.c: the server's messages ---- */
 void session_server_bytes(struct server *, struct buf *, uint32_t off, uint32_t len);
+/* Answers of Weir's own that the server owes nothing before. */
+void session_send_local(struct session *);
 
 /* ---- effects.c: what statements do to the session ---- */
 void effects_apply(

@@ -76,18 +76,6 @@ plan_statements(struct session *s, const struct sql_consts *consts, struct err *
 }
 
 static void
-keep_for_retry(struct exec *x)
-{
-	if (!x->on_replica || x->begun || x->msg.raw.len > 65536)
-		return;
-	x->retry = malloc(x->msg.raw.len);
-	if (x->retry == NULL)
-		return;
-	memcpy(x->retry, x->msg.raw.ptr, x->msg.raw.len);
-	x->retry_len = (uint32_t)x->msg.raw.len;
-}
-
-static void
 send_query(struct session *s, uint64_t makes)
 {
 	struct exec *x = s->x;
@@ -106,7 +94,6 @@ send_query(struct session *s, uint64_t makes)
 	} else {
 		stream_write(to, m->raw.ptr, m->raw.len);
 	}
-	keep_for_retry(x);
 	x->unsynced = false; /* it ends the transaction of what came before it, too */
 	session_sent(s, &x->plan, x->shape->stmts);
 	session_block(s, BLOCK_REPLIES);
@@ -131,27 +118,6 @@ on_server(struct session *s)
 	msg_ready(out, s->tx);
 	session_reply(s, out);
 	session_cycle_done(s);
-}
-
-/* The conflict with recovery that a replica reported is nothing that the client need see. */
-void
-simple_retry_on_primary(struct session *s)
-{
-	struct exec *x = s->x;
-	struct err e;
-
-	x->plan.read_only = false;
-	x->failed = false;
-	switch (session_need_server(s, &x->plan, on_server, &e)) {
-	case RC_OK:
-		on_server(s);
-		break;
-	case RC_AGAIN:
-		break;
-	case RC_ERR:
-		session_error(s, &e);
-		break;
-	}
 }
 
 /* Extended messages that still wait are answered first. */
@@ -413,6 +379,8 @@ simple_query(struct session *s)
 		session_fatal(s, &e);
 		return;
 	}
+	if (s->x->unsynced || s->x->n_pending > 0)
+		redo_give_up(s->x); /* what was unnamed is not kept */
 	prepared_unref(s->unnamed); /* as PostgreSQL does */
 	s->unnamed = NULL;
 	plan_query(s);

@@ -331,7 +331,7 @@ wants_replica(
 	const struct exec *x = s->x;
 	bool read_tx = x->begin != NULL && x->tx_read_only;
 
-	if (shard->n < 2 || s->pins != 0)
+	if (shard->n < 2 || s->pins != 0 || x->primary_only)
 		return false;
 	if (x->begin != NULL)
 		return read_tx && (plan->read_only || plan->kind == PLAN_ANY);
