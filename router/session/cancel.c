@@ -1,4 +1,4 @@
-/* Cancel requests: they come on a connection of their own, perhaps to another worker; the key's number says whose session it is. */
+/* Cancel requests: they come on a connection of their own, perhaps to another worker; the process id says whose session it may be. */
 #include "router/session/session.h"
 
 #include <openssl/crypto.h>
@@ -39,13 +39,25 @@ cancel_waiting(struct session *s)
 		session_run(s);
 }
 
+static struct session *
+find(const struct cancel *c)
+{
+	LIST_FOREACH(it, &c->w->sessions) {
+		struct session *s = LIST_ENTRY(it, struct session, node);
+
+		if (session_pid(s) == c->pid && key_fits(s, c))
+			return s;
+	}
+	return NULL;
+}
+
 static void
 deliver(struct mail *m)
 {
 	struct cancel *c = LIST_ENTRY(m, struct cancel, mail);
-	struct session *s = worker_find_session(c->w, c->pid);
+	struct session *s = find(c);
 
-	if (s != NULL && s->state == SESSION_ACTIVE && s->x != NULL && key_fits(s, c)) {
+	if (s != NULL && s->state == SESSION_ACTIVE && s->x != NULL) {
 		if (s->x->blocked == BLOCK_SERVER || s->x->blocked == BLOCK_PRIMARY ||
 		    s->x->blocked == BLOCK_TOKEN || s->x->blocked == BLOCK_ADMIN)
 			cancel_waiting(s);

@@ -1,5 +1,6 @@
-/* Cancel requests behind a load balancer: a client's request may reach another Weir process than its session. The first two bytes of a cancel key
- * are the process's peer_id, so the request is passed on, unchanged, to the peer of that number. */
+/* Cancel requests behind a load balancer: a client's request may reach another Weir process than its session. The process id that the client
+ * was told has the peer_id in its upper 14 bits, so the request is passed on, unchanged, to the peer of that number. The lower 17 bits are
+ * the session's, its worker among them; several sessions may share them: the key, all of it secret, says which one is meant. */
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "wire/startup.h"
 
 #define PEER_TIMEOUT_MS 60000 /* where cancel_wait_timeout is 0 */
+#define SESSION_BITS    17
 
 struct peer_job {
 	struct job job;
@@ -93,27 +95,25 @@ done(struct job *job)
 	free(p);
 }
 
-void
-peer_mark_key(const struct config *config, unsigned char *key)
+uint32_t
+peer_told_pid(const struct proc *proc, uint64_t session)
 {
-	int id = config->settings.peer_id;
+	uint32_t mask = (1u << SESSION_BITS) - 1;
 
-	if (id == 0)
-		return;
-	key[0] = (unsigned char)(id >> 8);
-	key[1] = (unsigned char)id;
+	return proc->peer_id == 0
+	    ? (uint32_t)session
+	    : (uint32_t)proc->peer_id << SESSION_BITS | ((uint32_t)session & mask);
 }
 
 bool
 peer_pass_on(struct worker *w, uint32_t pid, struct slice key)
 {
 	const struct config *config = w->snap->config;
-	const unsigned char *k = (const unsigned char *)key.ptr;
+	int id = (int)(pid >> SESSION_BITS);
 	uint64_t limit = config->settings.cancel_wait_timeout_us;
-	int id = key.len < 4 ? 0 : k[0] << 8 | k[1];
 	struct peer_job *p;
 
-	if (config->settings.peer_id == 0 || id == config->settings.peer_id)
+	if (w->proc->peer_id == 0 || id == w->proc->peer_id)
 		return false;
 	for (int i = 0; i < config->n_peers; i++) {
 		if (config->peers[i].id != id)

@@ -539,6 +539,7 @@ proc_start(struct proc *p, struct config *config, const char *file, struct err *
 	atomic_store(&p->tls, tls);
 	timer_init(&c->deadline, deadline);
 	timer_init(&c->poll, look_again);
+	p->peer_id = set->peer_id;
 	p->started_us = loop_now_us(c->loop);
 	atomic_store(&p->snap, snapshot_create(config, NULL));
 	config_unref(config);

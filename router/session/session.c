@@ -87,7 +87,7 @@ session_log(struct session *s, int level, const char *message, const struct err 
 uint32_t
 session_pid(const struct session *s)
 {
-	return (uint32_t)s->id;
+	return peer_told_pid(s->w->proc, s->id);
 }
 
 /* Made from the id by a keyed hash, so that it need not be kept. */
@@ -100,7 +100,6 @@ session_cancel_key(const struct session *s, unsigned char *key, size_t len)
 	HMAC(EVP_sha256(), s->w->proc->secret, sizeof s->w->proc->secret,
 	    (const unsigned char *)&s->id, sizeof s->id, mac, &n);
 	memcpy(key, mac, len < n ? len : n);
-	peer_mark_key(s->w->snap->config, key);
 }
 
 struct session *

@@ -444,8 +444,8 @@ void tokens_wait(struct session *, void (*again)(struct session *));
 enum rc tokens_print(struct session *, struct arena *, const char **text) WARN_UNUSED;
 
 /* ---- peer.c ---- */
-/* Puts this process's peer_id into a cancel key. */
-void peer_mark_key(const struct config *, unsigned char *key);
+/* The process id that a session's client is told. */
+uint32_t peer_told_pid(const struct proc *, uint64_t session);
 /* True: the request is another peer's, and on its way. */
 bool peer_pass_on(struct worker *, uint32_t pid, struct slice key);
 

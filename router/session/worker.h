@@ -83,6 +83,7 @@ struct proc {
 	struct health *health;
 	_Atomic(struct snapshot *) snap; /* the control thread's */
 	unsigned char secret[32];        /* keys of cancel keys */
+	int peer_id;                     /* as it was at the start; 0: no peers */
 	atomic_int clients;              /* all sessions */
 	_Atomic uint64_t next_session;
 	atomic_bool shutting_down; /* SIGTERM: 57P01 for the idle */

@@ -235,15 +235,26 @@ def test_cancel_reaches_the_peer_that_has_the_session(fleet):
         for i, w in enumerate(both, 1):
             w.extra = "peer_id = %d; peers = ( %s );" % (i, peers)
             w.start()
-        with both[0].connect("wire") as c:
-            c.send(wire.query("select pg_sleep(20)"))
-            time.sleep(0.5)
-            with wire.Wire("127.0.0.1", both[1].port) as other:
-                other.send(wire.cancel_request(c.pid, c.key))
-                other.at_eof()
-            with pytest.raises(wire.ServerError) as e:
-                c._rows(5)
-            assert e.value.sqlstate == "57014"
+        for version in (wire.PROTOCOL_3_0, wire.PROTOCOL_3_2):
+            with both[0].connect("wire", version=version) as c:
+                c.send(wire.query("select pg_sleep(20)"))
+                time.sleep(0.5)
+                wrong = bytes([c.key[0] ^ 1]) + c.key[1:]
+                for key in (wrong, c.key):
+                    with wire.Wire("127.0.0.1", both[1].port) as other:
+                        other.send(wire.cancel_request(c.pid, key))
+                        other.at_eof()
+                    if key == wrong:
+                        with pytest.raises(wire.TimedOut):
+                            c.read(0.5)
+                with pytest.raises(wire.ServerError) as e:
+                    c._rows(5)
+                assert e.value.sqlstate == "57014"
+        # the peer's number is in the process id: all 32 bits of the short key are secret
+        clients = [both[1].connect("wire") for _ in range(4)]
+        assert {c.pid >> 17 for c in clients} == {2} and len({c.key[:2] for c in clients}) > 1
+        for c in clients:
+            c.close()
     finally:
         for w in both:
             code = w.stop()
