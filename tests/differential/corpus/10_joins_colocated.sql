@@ -1,0 +1,73 @@
+-- Joins on the key, of tables of one distribution.
+SELECT c.id, o.id FROM customers c JOIN orders o ON o.customer_id = c.id;
+SELECT c.id, o.id FROM customers c JOIN orders o ON o.customer_id = c.id ORDER BY c.id, o.id;
+SELECT c.name, o.amount FROM customers c, orders o WHERE c.id = o.customer_id;
+SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id;
+SELECT count(*) FROM orders o JOIN items i USING (customer_id);
+SELECT count(*) FROM orders o JOIN items i ON i.customer_id = o.customer_id AND i.order_id = o.id;
+SELECT o.id, i.line, i.qty FROM orders o JOIN items i ON (i.customer_id, i.order_id) = (o.customer_id, o.id) ORDER BY o.id, i.line;
+SELECT c.id, o.id, i.line FROM customers c JOIN orders o ON o.customer_id = c.id JOIN items i ON i.customer_id = o.customer_id AND i.order_id = o.id;
+SELECT c.id, sum(i.qty * i.price) FROM customers c JOIN orders o ON o.customer_id = c.id JOIN items i ON i.customer_id = c.id AND i.order_id = o.id GROUP BY c.id ORDER BY 2 DESC, 1;
+SELECT * FROM orders JOIN items USING (customer_id) WHERE orders.id = items.order_id ORDER BY customer_id, orders.id, line;
+SELECT o.*, c.name FROM orders o NATURAL JOIN (SELECT id AS customer_id, name FROM customers) c ORDER BY o.id;
+SELECT c.id, d.a, d.b FROM customers c JOIN dups d ON d.k = c.id ORDER BY 1, 2, 3;
+SELECT count(*) FROM customers c JOIN dups d ON d.k = c.id JOIN dups e ON e.k = c.id;
+SELECT c.id, k.t FROM customers c JOIN kinds k ON k.k = c.id WHERE k.b;
+SELECT c.name, t.title FROM customers c JOIN tickets t ON t.customer_id = c.id ORDER BY t.title;
+SELECT c.id, i.total, i.twice FROM customers c JOIN invoices i ON i.customer_id = c.id ORDER BY 2;
+SELECT a.code, e.seq, e.delta FROM accounts a JOIN entries e ON e.code = a.code ORDER BY a.code, e.seq;
+SELECT a.code, a.amount + sum(e.delta) FROM accounts a JOIN entries e USING (code) GROUP BY a.code ORDER BY code;
+SELECT kind, count(*) FROM accounts JOIN entries USING (code) GROUP BY kind;
+SELECT t.name, n.id, n.body FROM tenants t JOIN notes n ON n.tenant = t.name ORDER BY 1, 2;
+SELECT t.plan, avg(n.stars) FROM tenants t JOIN notes n ON n.tenant = t.name GROUP BY t.plan;
+SELECT s.shop, s.sku, r.qty FROM stock s JOIN stock r ON r.shop = s.shop AND r.sku = s.sku WHERE s.qty > 8;
+SELECT count(*) FROM events e JOIN events f ON f.day = e.day;
+SELECT d.title, e.pages FROM docs d JOIN docs e ON e.id = d.id WHERE d.pages > 5;
+-- with conditions on the key, on one side, on both
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = 14;
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.customer_id = 14 ORDER BY o.id;
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id IN (14, 15, 16) ORDER BY o.id;
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id < 10 ORDER BY o.id;
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id AND c.country = 'de' AND o.status = 'new' ORDER BY o.id;
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.level > o.priority + 2;
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.balance > o.amount OR o.amount IS NULL ORDER BY o.id;
+SELECT c.name FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.note LIKE '%3' ORDER BY o.id;
+SELECT c.id FROM customers c JOIN orders o ON c.id = o.customer_id AND o.customer_id = c.id WHERE o.id = 20;
+SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id <> o.id;
+SELECT count(*) FROM customers c JOIN orders o ON o.customer_id = c.id AND o.id > c.id;
+SELECT count(*) FROM customers c JOIN orders o ON o.customer_id + 0 = c.id;
+SELECT count(*) FROM customers c JOIN orders o ON o.customer_id IS NOT DISTINCT FROM c.id;
+SELECT count(*) FROM customers c JOIN orders o ON o.customer_id >= c.id AND o.customer_id <= c.id;
+-- semi and anti joins
+SELECT id FROM customers c WHERE EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id) ORDER BY id;
+SELECT id FROM customers c WHERE NOT EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id) ORDER BY id;
+SELECT id FROM customers WHERE id IN (SELECT customer_id FROM orders WHERE status = 'paid') ORDER BY id;
+SELECT id FROM customers WHERE id NOT IN (SELECT customer_id FROM orders) ORDER BY id;
+SELECT id FROM customers c WHERE (SELECT count(*) FROM orders o WHERE o.customer_id = c.id) = 3 ORDER BY id;
+SELECT o.id FROM orders o WHERE EXISTS (SELECT FROM items i WHERE i.customer_id = o.customer_id AND i.order_id = o.id AND i.qty > 4) ORDER BY o.id;
+SELECT code FROM accounts a WHERE NOT EXISTS (SELECT FROM entries e WHERE e.code = a.code AND e.delta < 0);
+-- aggregates of joins, distinct, limit
+SELECT c.id, count(o.id), max(o.amount) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.id HAVING count(*) > 3;
+SELECT c.country, count(DISTINCT o.customer_id), count(*) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.country;
+SELECT DISTINCT c.country, o.status FROM customers c JOIN orders o ON o.customer_id = c.id ORDER BY 1, 2;
+SELECT c.name, o.amount FROM customers c JOIN orders o ON o.customer_id = c.id ORDER BY o.amount DESC NULLS LAST, o.id LIMIT 10;
+SELECT avg(o.amount), c.level FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.amount < 100 GROUP BY c.level ORDER BY c.level;
+SELECT c.id, array_agg(o.id ORDER BY o.id) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.id ORDER BY c.id;
+SELECT c.id, json_agg(o ORDER BY o.id) FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id < 6 GROUP BY c.id ORDER BY c.id;
+SELECT x.id, x.n, o.id FROM (SELECT c.id, count(*) AS n FROM customers c JOIN dups d ON d.k = c.id GROUP BY c.id) x JOIN orders o ON o.customer_id = x.id ORDER BY 1, 3;
+SELECT x.id, y.total FROM customers x JOIN (SELECT customer_id, sum(amount) total FROM orders GROUP BY customer_id) y ON y.customer_id = x.id ORDER BY 1;
+SELECT c.id, o.id FROM customers c JOIN LATERAL (SELECT * FROM orders WHERE customer_id = c.id ORDER BY id DESC LIMIT 1) o ON true ORDER BY c.id;
+WITH o AS (SELECT * FROM orders WHERE amount > 100) SELECT c.name, o.id FROM customers c JOIN o ON o.customer_id = c.id ORDER BY o.id;
+SELECT c.id FROM customers c JOIN (VALUES (1::bigint, 'a'), (2, 'b'), (50, 'c')) v(k, w) ON v.k = c.id ORDER BY 1;
+SELECT c.id, v.w FROM customers c, unnest(ARRAY[3, 4, 3]::bigint[]) v(w) WHERE c.id = v.w ORDER BY 1;
+SELECT a.id, b.id FROM customers a JOIN customers b ON b.id = a.id WHERE a.level = 1 ORDER BY 1;
+SELECT c.id, o.id, o FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = 20;
+SELECT (c).name, (o).id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE o.id < 20 ORDER BY o.id;
+SELECT c.tableoid = o.tableoid FROM customers c JOIN orders o ON o.customer_id = c.id LIMIT 1;
+--! params 14
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = $1 ORDER BY 2;
+--! params 30 | paid
+SELECT c.name, o.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id > $1 AND o.status = $2 ORDER BY 2;
+SELECT id FROM customers c JOIN orders o ON o.customer_id = c.id;
+SELECT c.id FROM customers c JOIN orders c ON true;
+SELECT * FROM orders JOIN items USING (order_id);
