@@ -326,16 +326,17 @@ mismatch(struct err *e, enum key_type key, uint32_t oid)
 static enum rc
 numeric_to_int(enum key_type type, struct key *k, struct err *e)
 {
-	if (!is_digit(k->text.ptr[k->text.len - 1]) ||
-	    memchr(k->text.ptr, '.', k->text.len) != NULL) {
-		err_set(e, "0A000", BLAST_STMT,
-		    "a numeric value that is not whole, as a key of type %s",
-		    key_type_name(type));
-		err_hint(e, "Cast the value to %s.", key_type_name(type));
-		return RC_ERR;
-	}
+	bool whole = is_digit(k->text.ptr[k->text.len - 1]) &&
+	    memchr(k->text.ptr, '.', k->text.len) == NULL;
+
 	k->type = type;
-	return int_in(k->text, NULL, NULL, k, e);
+	if (whole && int_in(k->text, NULL, NULL, k, e) == RC_OK)
+		return RC_OK;
+	/* an assignment would round or fail; `=` would find nothing, without an error */
+	err_set(e, "0A000", BLAST_STMT, "a numeric value that is %s, as a key of type %s",
+	    whole ? "out of range" : "not whole", key_type_name(type));
+	err_hint(e, "Cast the value to %s.", key_type_name(type));
+	return RC_ERR;
 }
 
 /* Exact for `=` and for an assignment alike, else refused. */
