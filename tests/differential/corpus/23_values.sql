@@ -1,0 +1,67 @@
+-- VALUES and queries without tables: on their own, joined, as subqueries.
+VALUES (1);
+VALUES (1, 'a'), (2, 'b') ORDER BY 1 DESC;
+VALUES (1, NULL), (NULL, 'b');
+VALUES (1), (2.5), (3::bigint);
+VALUES ('2025-01-01'::date), (NULL), ('infinity');
+VALUES (ARRAY[1, 2]), ('{}');
+SELECT 1;
+SELECT 1 + 1 AS two, 'x' AS x, NULL AS n, true AS b;
+SELECT;
+SELECT 'a' || 'b', 5 / 2, 5 % 3, 2 ^ 10, |/ 16.0;
+SELECT 1 AS a WHERE false;
+SELECT 1 WHERE true ORDER BY 1 LIMIT 1;
+SELECT CASE WHEN 1 = 2 THEN 'a' END;
+SELECT now() IS NOT NULL, current_date = now()::date, current_user = session_user;
+SELECT version() LIKE 'PostgreSQL 15%', current_schema, pg_typeof(1.5);
+SELECT (ARRAY[1, 2, 3])[2], (ARRAY['a', 'b'])[1:1], ARRAY[[1, 2], [3, 4]];
+SELECT ROW(1, 'a', NULL), (ROW(1, 2)) = (ROW(1, 2));
+SELECT '{"a": 1}'::jsonb -> 'a', '[1, 2]'::jsonb @> '1';
+SELECT interval '1 day' * 3, date '2025-02-28' + 1, age(date '2025-03-01', date '2024-02-29');
+SELECT to_char(1234.5, '9,999.99'), to_char(date '2025-01-01', 'Dy DD Mon YYYY');
+SELECT upper('straße'), initcap('hello world'), reverse('abc'), repeat('x', 3), md5('a');
+SELECT generate_series(1, 3);
+SELECT generate_series(1, 3), generate_series(1, 2);
+SELECT unnest(ARRAY['b', 'a']) ORDER BY 1;
+SELECT * FROM generate_series(1, 5) g WHERE g % 2 = 1 ORDER BY g;
+SELECT * FROM (VALUES (1, 'one'), (2, 'two')) v(n, w) ORDER BY n;
+SELECT w FROM (VALUES (1, 'one'), (2, 'two')) v(n, w) WHERE n = 2;
+SELECT count(*), sum(n) FROM (VALUES (1), (2), (NULL)) v(n);
+SELECT a.n, b.n FROM (VALUES (1), (2)) a(n) JOIN (VALUES (2), (3)) b(n) ON b.n = a.n;
+SELECT c.id, v.w FROM customers c JOIN (VALUES (1::bigint, 'one'), (2, 'two'), (3, 'three')) v(n, w) ON v.n = c.id ORDER BY 1;
+SELECT c.id, v.w FROM customers c JOIN (VALUES (5::bigint, 'five')) v(n, w) ON v.n = c.id;
+SELECT c.id, v.w FROM (VALUES (5::bigint, 'five'), (6, 'six')) v(n, w) LEFT JOIN customers c ON c.id = v.n ORDER BY 1;
+SELECT c.id, v.x FROM customers c, (VALUES (1), (2)) v(x) WHERE c.id < 4 ORDER BY 1, 2;
+SELECT id FROM customers WHERE id IN (VALUES (1), (2), (99)) ORDER BY id;
+SELECT id FROM customers WHERE (id, level) IN (VALUES (1::bigint, 1), (2, 2), (3, 0)) ORDER BY id;
+SELECT id FROM customers WHERE id = (VALUES (7));
+SELECT id, (VALUES (1)) FROM customers WHERE id < 3 ORDER BY id;
+SELECT v.x, (SELECT name FROM customers WHERE id = v.x) FROM (VALUES (1), (2), (3)) v(x) ORDER BY 1;
+SELECT v.x, EXISTS (SELECT FROM customers WHERE id = v.x) FROM (VALUES (1), (1000)) v(x) ORDER BY 1;
+SELECT max(x), min(x) FROM (VALUES ((SELECT count(*) FROM customers)), ((SELECT count(*) FROM orders))) v(x);
+VALUES ((SELECT name FROM customers WHERE id = 5));
+VALUES ((SELECT name FROM customers WHERE id = 5), (SELECT name FROM customers WHERE id = 6));
+SELECT n.name, v.x FROM countries n JOIN (VALUES ('de', 1), ('fr', 2)) v(c, x) ON v.c = n.code ORDER BY 1;
+SELECT s.key, v.x FROM settings s JOIN (VALUES (1, 'x')) v(n, x) ON v.n = s.num ORDER BY 1;
+WITH v(a, b) AS (VALUES (1, 2), (3, 4)) SELECT sum(a * b) FROM v;
+SELECT x FROM unnest(ARRAY[3, 1, 2]) WITH ORDINALITY u(x, o) ORDER BY o;
+SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY['a', 'b', 'c'])) r(a, b) ORDER BY a;
+SELECT * FROM json_to_recordset('[{"a": 1}, {"a": 2}]') AS x(a int) ORDER BY a;
+SELECT count(*) FROM pg_class WHERE relname = 'customers' AND relkind = 'r';
+SELECT attname FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'orders' ORDER BY ordinal_position;
+SELECT 'customers'::regclass::text, to_regclass('nothing'), pg_typeof('customers'::regclass);
+--! params 5
+SELECT $1::int + 1;
+--! params a | b
+SELECT $1::text || $2::text;
+--! params 1 | 2
+VALUES ($1::int), ($2::int);
+--! params \N
+SELECT $1::int IS NULL;
+VALUES (1), (2, 3);
+SELECT 1 / 0;
+SELECT 'x'::int;
+SELECT nothing;
+SELECT nothing();
+SELECT * FROM nothing;
