@@ -52,7 +52,7 @@ copy(const char *s)
 	X(hostaddr)                                                                  \
 	X(port)                                                                      \
 	X(dbname) X(user) X(password) X(sslmode) X(sslrootcert) X(sslcert) X(sslkey) \
-	    X(options) X(probe_user) X(probe_password)
+	    X(options) X(application_name) X(probe_user) X(probe_password)
 /* clang-format on */
 
 static void
@@ -124,11 +124,19 @@ backend_create(const char *database, const char *shard, int position, int weight
 	(void)snprintf(b->label, sizeof b->label, "%s/%s/%d", database, shard, position);
 	b->position = position;
 	b->weight = weight;
+	b->first = position;
 	target_copy(&b->target, target);
 	limits_init(&b->limits);
 	(void)pthread_mutex_init(&b->lock, NULL);
 	list_init(&b->lanes);
 	return b;
+}
+
+void
+backend_set_first(struct backend *b, int first)
+{
+	b->several = true;
+	b->first = first;
 }
 
 void

@@ -37,6 +37,7 @@ struct backend_target {
 	const char *sslmode;  /* disable | prefer | require | verify-ca | verify-full */
 	const char *sslrootcert, *sslcert, *sslkey;
 	const char *options;                     /* or NULL */
+	const char *application_name;            /* or NULL; where the client has none */
 	const char *probe_user, *probe_password; /* for the probes; NULL: user/password,
 						    else no probing by login */
 };
@@ -60,8 +61,12 @@ struct backend {
 	const char *database, *shard; /* (const) names in Weir */
 	/* (const) "shop/s1/0": database, shard, position (0: the configured primary) */
 	char label[160];
-	int position;                 /* (const) */
-	int weight;                   /* (const) for the weighted policy */
+	int position; /* (const) */
+	int weight;   /* (const) for the weighted policy */
+	/* (const) Its conninfo names several hosts, each a backend of its own; then the
+	 * position of the first of them, else its own. */
+	bool several;
+	int first;
 	struct backend_target target; /* (const) */
 	struct backend_limits limits;
 	struct quota *quota; /* (const) its database's: max_db_connections */
@@ -116,6 +121,8 @@ struct backend {
 /* Limits have the settings' defaults; role is unknown. */
 struct backend *backend_create(const char *database, const char *shard, int position,
     int weight, const struct backend_target *);
+/* Before anybody else knows it: one of several hosts of a conninfo. */
+void backend_set_first(struct backend *, int first);
 void backend_ref(struct backend *);
 void backend_unref(struct backend *);
 /* Same place and credentials: a reload keeps the old one. */

@@ -4,6 +4,17 @@
 
 /* ---- the primary ---- */
 
+/* Two hosts of one conninfo may be two ways to one server: the one that answers. */
+static bool
+is_better_way(const struct backend *a, const struct backend *b)
+{
+	bool well = atomic_load(&a->breaker) == BREAKER_CLOSED;
+
+	return well != (atomic_load(&b->breaker) == BREAKER_CLOSED)
+	    ? well
+	    : a->position < b->position;
+}
+
 /* Two that claim it: the one promoted last, which has the higher timeline; else the one
  * of the lower position. So two choosers never choose differently for long, and an old
  * primary that comes back is not written to. */
@@ -12,7 +23,11 @@ is_better_primary(const struct backend *a, const struct backend *b)
 {
 	uint32_t ta = atomic_load(&a->timeline), tb = atomic_load(&b->timeline);
 
-	return ta != tb ? ta > tb : a->position < b->position;
+	if (ta != tb)
+		return ta > tb;
+	if (a->several && b->several && a->first == b->first)
+		return is_better_way(a, b);
+	return a->position < b->position;
 }
 
 struct backend *
@@ -89,6 +104,20 @@ may_read(
 	return is_eligible(b, now_us) && (t == NULL || is_past(b, t, lsn));
 }
 
+/* Of several hosts of one conninfo only one is used: of the primary's the primary, of a
+ * replica's the first that fits. */
+static bool
+stands_back(struct backend *const *all, int n, const struct backend *b, uint64_t now_us)
+{
+	if (!b->several)
+		return false;
+	for (int i = 0; i < n && b->first != 0; i++)
+		if (all[i]->several && all[i]->first == b->first &&
+		    all[i]->position < b->position && is_eligible(all[i], now_us))
+			return true;
+	return b->first == 0;
+}
+
 static unsigned
 weight_of(const struct backend *b, enum replica_policy policy)
 {
@@ -148,7 +177,8 @@ choose_replica(struct backend *const *backends, int n, enum replica_policy polic
 	int m = 0;
 
 	for (int i = 0; i < n && m < REPLICAS_MAX; i++)
-		if (may_read(backends[i], t, lsn, now_us))
+		if (may_read(backends[i], t, lsn, now_us) &&
+		    !stands_back(backends, n, backends[i], now_us))
 			set[m++] = backends[i];
 	if (m == 0)
 		return NULL;

@@ -292,19 +292,23 @@ is_set(const char *text)
 	return text != NULL && *text != 0;
 }
 
-/* The login's own parameters, and the options of the server's conninfo. */
+/* The login's own parameters, and those of the server's conninfo. */
 static const char *const *
 startup_params(struct dial *d, const struct lane *lane)
 {
-	const char **list = ARENA_NEW_N(&d->j.arena, const char *, STARTUP_MAX + 3);
-	const char *options = lane->backend->target.options;
+	const char **list = ARENA_NEW_N(&d->j.arena, const char *, STARTUP_MAX + 5);
+	const struct backend_target *t = &lane->backend->target;
 	size_t n = 0;
 
 	for (; lane->startup != NULL && lane->startup[n] != NULL && n < STARTUP_MAX; n++)
 		list[n] = arena_strdup(&d->j.arena, lane->startup[n]);
-	if (is_set(options)) {
+	if (is_set(t->options)) {
 		list[n++] = "options";
-		list[n] = options;
+		list[n++] = t->options;
+	}
+	if (is_set(t->application_name) && !lane->replication) {
+		list[n++] = "application_name";
+		list[n] = t->application_name;
 	}
 	return list;
 }

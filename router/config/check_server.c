@@ -121,6 +121,8 @@ fill_params(
 	put(ps, "host", joined_hosts(c, s, 'h'));
 	put(ps, "hostaddr", joined_hosts(c, s, 'a'));
 	put(ps, "port", joined_hosts(c, s, 'p'));
+	if (p->is_primary && s->n_hosts > 1)
+		put(ps, "target_session_attrs", "primary");
 	put(ps, "dbname", s->dbname != NULL ? s->dbname : p->db->name);
 	put(ps, "user", l->user);
 	put(ps, "password", l->password);

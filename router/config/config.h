@@ -59,6 +59,7 @@ struct host_conf {
 	    *host; /* name, address, folder of a Unix socket; NULL: hostaddr is given */
 	const char *hostaddr; /* numeric address, so that no name is looked up; or NULL */
 	uint16_t port;
+	const char *password; /* secret: the server's, or the passfile's for this host */
 };
 
 struct conf_param {
@@ -74,7 +75,7 @@ struct server_conf {
 	const char *raw; /* as written, the password masked */
 	const char *file;
 	int line;
-	struct host_conf *hosts; /* at least one; the first is used, more are warned of */
+	struct host_conf *hosts; /* at least one */
 	int n_hosts;
 	const char *dbname;   /* NULL: the name the client asked for */
 	const char *user;     /* NULL: the client's */

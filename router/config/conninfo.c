@@ -30,7 +30,6 @@ static const struct {
     {"gssencmode", REFUSED, "disable", "it is always \"disable\""},
     {"replication", REFUSED, "", "clients ask for it themselves"},
     {"client_encoding", IGNORED, "auto", "clients say theirs"},
-    {"target_session_attrs", IGNORED, "any", "roles are found by probes"},
     {"keepalives", IGNORED, "1", "use the setting tcp_keepalive"},
     {"keepalives_idle", IGNORED, "0", "use the setting tcp_keepidle"},
     {"keepalives_interval", IGNORED, "0", "use the setting tcp_keepintvl"},
@@ -209,10 +208,6 @@ parse_hosts(struct parse *p)
 		    n_hosts, n_addrs, n_ports);
 		return;
 	}
-	if (n > 1)
-		tell(p, true,
-		    "only the first host of a conninfo is used; name the others as "
-		    "replicas (which one is the primary is found by probes)");
 	p->server->hosts = ARENA_NEW_N(p->arena, struct host_conf, (size_t)n);
 	for (int i = 0; i < n; i++)
 		put_host(p, n_hosts > 0 ? hosts[i] : NULL, n_addrs > 0 ? addrs[i] : NULL,

@@ -193,6 +193,44 @@ check_sizes(const struct place *p, const struct settings *s)
 		    s->pool_size);
 }
 
+/* Which of several hosts is taken. A primary has to be one, a replica is to be one. */
+static void
+check_attrs(struct loader *l, const struct server_conf *s, bool is_primary)
+{
+	static const char *const fine[2][4] = {
+	    {"any", "standby", "prefer-standby", "read-only"},
+	    {"any", "primary", "read-write", "read-write"}};
+	struct place p = {l, s->file, s->line, ""};
+
+	for (int i = 0; i < s->n_params; i++) {
+		bool good = strcmp(s->params[i].name, "target_session_attrs") != 0;
+
+		for (int k = 0; k < 4; k++)
+			good |= strcmp(s->params[i].value, fine[is_primary][k]) == 0;
+		if (!good)
+			mistake(&p, "target_session_attrs=%.40s cannot be meant of a %s",
+			    s->params[i].value, is_primary ? "primary" : "replica");
+	}
+}
+
+/* Only a probe tells which of several hosts it is. */
+static void
+check_hosts(struct loader *l, const struct db_conf *db, const struct server_conf *s,
+    bool is_primary)
+{
+	struct place p;
+
+	if (s == NULL)
+		return;
+	p = (struct place){l, s->file, s->line, ""};
+	check_attrs(l, s, is_primary);
+	if (s->n_hosts > 1 && db->user == NULL && s->user == NULL &&
+	    db->settings.service_user[0] == '\0' && db->settings.auth_user[0] == '\0')
+		mistake(&p,
+		    "the conninfo names several hosts; to find out which is the primary, "
+		    "a login for probes is needed: service_user");
+}
+
 /* Those that nobody can set, so that nothing could be restored. */
 static void
 check_tracked(const struct place *p, const struct settings *s)
@@ -210,7 +248,8 @@ check_tracked(const struct place *p, const struct settings *s)
 }
 
 static void
-check_shard(struct loader *l, const struct place *p, const struct shard_conf *sh)
+check_shard(struct loader *l, const struct place *p, const struct db_conf *db,
+    const struct shard_conf *sh)
 {
 	struct place shard = *p;
 	struct arena a;
@@ -219,8 +258,11 @@ check_shard(struct loader *l, const struct place *p, const struct shard_conf *sh
 	shard.what = arena_printf(&a, "%sshard \"%s\": ", p->what, sh->name);
 	check_sizes(&shard, &sh->settings);
 	check_server_files(l, sh->primary);
-	for (int i = 0; i < sh->n_replicas; i++)
+	check_hosts(l, db, sh->primary, true);
+	for (int i = 0; i < sh->n_replicas; i++) {
 		check_server_files(l, sh->replicas[i]);
+		check_hosts(l, db, sh->replicas[i], false);
+	}
 	arena_reset(&a);
 }
 
@@ -235,7 +277,7 @@ check_database(struct loader *l, const struct db_conf *db)
 	check_auth(&p, &db->settings, db);
 	check_tracked(&p, &db->settings);
 	for (int i = 0; i < db->n_shards; i++)
-		check_shard(l, &p, &db->shards[i]);
+		check_shard(l, &p, db, &db->shards[i]);
 	if (db->n_shards > 1 && db->map != NULL && db->map->n_tables == 0)
 		config_report_add(l->report, true, db->file, db->line,
 		    "%sit has %d shards, and no table of it is in a map", p.what,

@@ -306,12 +306,20 @@ find_password(const struct db_conf *db, struct server_conf *s)
 {
 	const char *dbname = db->wildcard ? "" : db->name;
 
-	if (s == NULL || s->user == NULL || s->password != NULL)
+	if (s == NULL)
 		return;
-	s->password = server_password(
-	    s, &s->hosts[0], s->dbname != NULL ? s->dbname : dbname, s->user);
-	if (s->password == NULL)
-		s->password = password_in_file(db->users, s->user);
+	for (int i = 0; i < s->n_hosts; i++) {
+		struct host_conf *h = &s->hosts[i];
+
+		h->password = s->password;
+		if (s->user == NULL || h->password != NULL)
+			continue;
+		h->password = server_password(
+		    s, h, s->dbname != NULL ? s->dbname : dbname, s->user);
+		if (h->password == NULL)
+			h->password = password_in_file(db->users, s->user);
+	}
+	s->password = s->hosts[0].password;
 }
 
 /* Where a login is fixed and its password is not said: the passfile has it, or the users

@@ -23,23 +23,24 @@ tls_mode_word(enum tls_mode m)
 
 static void
 target_of(const struct db_conf *db, const char *name, const struct server_conf *s,
-    struct backend_target *t, char port[8])
+    const struct host_conf *host, struct backend_target *t, char port[8])
 {
 	const char *service;
 
 	memset(t, 0, sizeof *t);
-	snprintf(port, 8, "%u", s->hosts[0].port);
-	t->host = s->hosts[0].host;
-	t->hostaddr = s->hosts[0].hostaddr;
+	snprintf(port, 8, "%u", host->port);
+	t->host = host->host;
+	t->hostaddr = host->hostaddr;
 	t->port = port;
 	t->dbname = s->dbname != NULL ? s->dbname : name;
 	t->user = db->user != NULL ? db->user : s->user;
-	t->password = db->user != NULL ? db->password : s->password;
+	t->password = db->user != NULL ? db->password : host->password;
 	t->sslmode = tls_mode_word(s->tls_mode);
 	t->sslrootcert = s->sslrootcert;
 	t->sslcert = s->sslcert;
 	t->sslkey = s->sslkey;
 	t->options = s->options;
+	t->application_name = s->application_name;
 	t->probe_user = t->user;
 	t->probe_password = t->password;
 	service = db->settings.service_user[0] != '\0' ? db->settings.service_user
@@ -83,9 +84,16 @@ set_limits(struct backend *b, const struct settings *s)
 	backend_set_check_query(b, s->server_check_query);
 }
 
+/* Where a backend stands in the configuration. */
+struct place {
+	const struct server_conf *server;
+	int host;            /* of the server's hosts */
+	int position, first; /* see struct backend */
+};
+
 static struct backend *
-find_before(struct snapshot *before, const char *db, const char *shard, int position,
-    const struct backend_target *t)
+find_before(struct snapshot *before, const char *db, const char *shard,
+    const struct place *p, const struct backend_target *t)
 {
 	for (int i = 0; before != NULL && i < before->n; i++)
 		for (int j = 0; j < before->clusters[i]->n_shards; j++)
@@ -93,45 +101,65 @@ find_before(struct snapshot *before, const char *db, const char *shard, int posi
 				struct backend *b =
 				    before->clusters[i]->shards[j].backends[k];
 
-				if (backend_same(b, db, shard, position, t))
+				if (backend_same(b, db, shard, p->position, t) &&
+				    b->several == (p->server->n_hosts > 1) &&
+				    b->first == p->first)
 					return b;
 			}
 	return NULL;
 }
 
 static struct backend *
-backend_for(struct cluster *c, const struct shard_conf *shard, int position,
+backend_for(struct cluster *c, const struct shard_conf *shard, const struct place *p,
     struct snapshot *before)
 {
-	const struct server_conf *conf =
-	    position == 0 ? shard->primary : shard->replicas[position - 1];
 	struct backend_target target;
 	struct backend *b;
 	char port[8];
 
-	target_of(c->conf, c->name, conf, &target, port);
-	b = find_before(before, c->name, shard->name, position, &target);
-	if (b != NULL)
+	target_of(c->conf, c->name, p->server, &p->server->hosts[p->host], &target, port);
+	b = find_before(before, c->name, shard->name, p, &target);
+	if (b != NULL) {
 		backend_ref(b);
-	else
-		b = backend_create(c->name, shard->name, position, conf->weight, &target);
+	} else {
+		b = backend_create(
+		    c->name, shard->name, p->position, p->server->weight, &target);
+		if (p->server->n_hosts > 1)
+			backend_set_first(b, p->first);
+	}
 	set_limits(b, &shard->settings);
+	if (p->server->connect_timeout_us != 0)
+		atomic_store(
+		    &b->limits.server_connect_timeout_us, p->server->connect_timeout_us);
 	return b;
 }
 
+/* Positions count the conninfos: the primary's, the replicas'; further hosts of any come
+ * behind all of these. */
 static void
 make_shard(struct cluster *c, int i, struct snapshot *before)
 {
 	const struct shard_conf *conf = &c->conf->shards[i];
 	struct cluster_shard *s = &c->shards[i];
+	struct place p;
 
 	s->name = conf->name;
-	s->n = 1 + conf->n_replicas;
+	s->n = conf->primary->n_hosts;
+	for (int k = 0; k < conf->n_replicas; k++)
+		s->n += conf->replicas[k]->n_hosts;
 	s->backends = calloc((size_t)s->n, sizeof *s->backends);
 	if (s->backends == NULL)
 		abort();
-	for (int k = 0; k < s->n; k++)
-		s->backends[k] = backend_for(c, conf, k, before);
+	p.position = conf->n_replicas + 1;
+	for (int k = 0; k <= conf->n_replicas; k++) {
+		struct place first = {.position = k, .first = k};
+
+		p.server = first.server = k == 0 ? conf->primary : conf->replicas[k - 1];
+		p.first = k;
+		s->backends[k] = backend_for(c, conf, &first, before);
+		for (p.host = 1; p.host < p.server->n_hosts; p.host++, p.position++)
+			s->backends[p.position] = backend_for(c, conf, &p, before);
+	}
 }
 
 static void

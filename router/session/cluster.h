@@ -16,7 +16,8 @@ struct schema;
 
 struct cluster_shard {
 	const char *name;
-	struct backend **backends; /* [0] the configured primary, then the replicas */
+	struct backend **
+	    backends; /* [0] the configured primary, then the replicas, then further hosts of these */
 	int n;
 	_Atomic unsigned cursor; /* round robin */
 };

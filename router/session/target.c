@@ -373,8 +373,9 @@ no_primary(struct session *s, const struct plan *plan, struct err *e)
 	struct cluster_shard *shard = &s->db->cluster->shards[plan->shard];
 
 	if (wait > 0 && !s->x->gave_up) {
-		health_hurry(s->w->proc->health, shard->backends[0],
-		    loop_now_us(s->w->loop) + wait);
+		for (int i = 0; i < shard->n; i++)
+			health_hurry(s->w->proc->health, shard->backends[i],
+			    loop_now_us(s->w->loop) + wait);
 		session_park(s, BLOCK_PRIMARY, wait);
 		return RC_AGAIN;
 	}

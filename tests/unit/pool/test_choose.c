@@ -93,6 +93,32 @@ without_a_probe_position_decides(void **state)
 	backend_unref(two[1]);
 }
 
+/* 0 and 3 are the primary's hosts, 1 and 2 a replica's. */
+static void
+of_several_hosts_one_is_used(void **state)
+{
+	(void)state;
+	backend_set_first(b[0], 0);
+	backend_set_first(b[3], 0);
+	backend_set_first(b[1], 1);
+	backend_set_first(b[2], 1);
+	for (uint64_t r = 0; r < 8; r++)
+		assert_ptr_equal(replica(REPLICA_RANDOM, NULL, r), b[1]);
+	atomic_store(&b[1]->breaker, BREAKER_OPEN);
+	for (uint64_t r = 0; r < 8; r++)
+		assert_ptr_equal(replica(REPLICA_RANDOM, NULL, r), b[2]);
+	atomic_store(&b[2]->role, ROLE_UNKNOWN);
+	assert_null(replica(REPLICA_RANDOM, NULL, 0));
+	/* two ways to the primary */
+	atomic_store(&b[3]->role, ROLE_PRIMARY);
+	assert_ptr_equal(choose_primary(b, N), b[0]);
+	atomic_store(&b[0]->breaker, BREAKER_OPEN);
+	assert_ptr_equal(choose_primary(b, N), b[3]);
+	/* not of different conninfos: then it may be an old one that came back */
+	b[3]->first = 3;
+	assert_ptr_equal(choose_primary(b, N), b[0]);
+}
+
 /* ---- replicas ---- */
 
 static void
@@ -292,6 +318,7 @@ main(void)
 	    TEST(primary_is_the_one_not_in_recovery),
 	    TEST(of_two_primaries_the_later_timeline),
 	    TEST(without_a_probe_position_decides),
+	    TEST(of_several_hosts_one_is_used),
 	    TEST(unfit_replicas_are_left_out),
 	    TEST(a_token_must_be_passed),
 	    TEST(a_write_counts_from_the_next_probe_on),
