@@ -150,7 +150,7 @@ bind_on_server(struct session *s)
 		ext_forward(s);
 	else
 		write_bind(s, b.portal, x->prepared, b.rest);
-	link_push(link_of(s->server), REPLY_BIND);
+	link_push(link_of(s->server), REPLY_BIND)->prepared = prepared_ref(x->prepared);
 	portal_make(x, b.portal, x->prepared, false);
 	x->unsynced = true;
 	session_sent(s, &x->plan, x->prepared->shape->stmts);
@@ -179,7 +179,7 @@ extended_bind_big(struct session *s, struct slice portal, struct slice statement
 	msg_str(out, name);
 	msg_bytes(out, first.ptr, first.len);
 	stream_write(&s->server->stream, out->data, out->len);
-	link_push(link_of(s->server), REPLY_BIND);
+	link_push(link_of(s->server), REPLY_BIND)->prepared = prepared_ref(x->prepared);
 	portal_make(x, portal, x->prepared, false);
 	x->unsynced = true;
 	session_sent(s, &write, x->prepared->shape->stmts);

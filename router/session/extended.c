@@ -39,6 +39,12 @@ ddl_count(const struct session *s)
 }
 
 struct prepared *
+session_prepare_again(struct session *s, const struct prepared *p)
+{
+	return session_prepare(s, p->text, p->oids, p->n_oids, p->sql_types, p->by_sql);
+}
+
+struct prepared *
 session_prepare(struct session *s, struct slice text, const uint32_t *oids, int n_oids,
     struct slice sql_types, bool by_sql)
 {
@@ -189,6 +195,7 @@ describe_message(struct session *s)
 	struct slice name = read_str(&r);
 	struct prepared *p;
 	struct portal *portal;
+	struct reply *reply;
 	struct err e;
 
 	if (r.bad || read_left(&r) != 0 || (what != 'S' && what != 'P')) {
@@ -214,7 +221,9 @@ describe_message(struct session *s)
 		extended_flush_pending(s);
 		ext_forward(s);
 		x->unsynced = true;
-		link_push(link_of(s->server), REPLY_DESCRIBE_PORTAL);
+		reply = link_push(link_of(s->server), REPLY_DESCRIBE_PORTAL);
+		if (portal != NULL)
+			reply->prepared = prepared_ref(portal->prepared);
 	}
 }
 

@@ -38,7 +38,7 @@ struct reply {
 	char letter;      /* LOCAL without text: the type of a message without a body */
 	/* PARSE, EXECUTE, QUERY: the statement that the server holds after it; CLOSE: that it no longer holds; 0: none. */
 	uint64_t prepared_id;
-	/* A reference of the session's. EXECUTE: what runs; with undo_name: what that stood for before, NULL: nothing. */
+	/* A reference of the session's. BIND, DESCRIBE, EXECUTE: of what; with undo_name: what that stood for before, NULL: nothing. */
 	struct prepared *prepared;
 	char *
 	    undo_name; /* the client's name that goes back if this is discarded ("": the unnamed statement); heap */

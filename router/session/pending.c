@@ -196,7 +196,8 @@ describe_on_server(struct session *s, struct prepared *p, bool unnamed)
 	msg_str(out, name);
 	msg_end(out);
 	stream_write(&s->server->stream, out->data, out->len);
-	link_push(link_of(s->server), REPLY_DESCRIBE_STATEMENT);
+	link_push(link_of(s->server), REPLY_DESCRIBE_STATEMENT)->prepared =
+	    prepared_ref(p);
 }
 
 static char

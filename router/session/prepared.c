@@ -134,16 +134,24 @@ prepared_ref(struct prepared *p)
 }
 
 void
-prepared_unref(struct prepared *p)
+prepared_retire(struct prepared *p)
 {
-	struct prepared **at;
+	struct prepared **at = &p->home->chain[p->hash % CHAINS];
 
-	if (p == NULL || --p->refs > 0)
+	if (p->retired)
 		return;
-	at = &p->home->chain[p->hash % CHAINS];
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
+	p->retired = true;
+}
+
+void
+prepared_unref(struct prepared *p)
+{
+	if (p == NULL || --p->refs > 0)
+		return;
+	prepared_retire(p);
 	shape_unref(p->shape);
 	prepared_unref(p->below);
 	free((void *)p->consts.v);
@@ -282,6 +290,17 @@ names_clear(struct names **slot)
 {
 	while (*slot != NULL)
 		prepared_unref(take_out(slot, (*slot)->n - 1));
+}
+
+void
+names_replace(struct names *names, struct prepared *old, struct prepared *now)
+{
+	for (int i = 0; names != NULL && i < names->n; i++) {
+		if (names->v[i].prepared != old)
+			continue;
+		names->v[i].prepared = prepared_ref(now);
+		prepared_unref(old);
+	}
 }
 
 const char *

@@ -27,7 +27,8 @@ struct prepared {
 	struct slice text; /* followed by a zero */
 	struct slice
 	    sql_types; /* PREPARE x (types) AS: as written with its parentheses; else empty */
-	bool by_sql; /* made by SQL's PREPARE */
+	bool by_sql;  /* made by SQL's PREPARE */
+	bool retired; /* its rows have changed: who prepares the same text gets another */
 	uint64_t ddl;
 	struct sql_consts consts; /* of its text */
 	struct prepared *
@@ -53,6 +54,8 @@ struct prepared_key {
 struct prepared *prepared_get(struct preparedset *, const struct prepared_key *);
 struct prepared *prepared_ref(struct prepared *);
 void prepared_unref(struct prepared *);
+/* Nobody gets it any more. */
+void prepared_retire(struct prepared *);
 /* The name on the servers: "weir_…", at most 24 bytes with its zero. */
 #define PREPARED_NAME_MAX 28
 void prepared_name(uint64_t id, char out[PREPARED_NAME_MAX]);
@@ -66,6 +69,8 @@ struct prepared *names_get(const struct names *, struct slice name);
 /* Replaces what was there; takes over the reference. prepared NULL: removes. Returns the old one with its reference, or NULL. */
 struct prepared *names_put(struct names **, struct slice name, struct prepared *);
 void names_clear(struct names **);
+/* What stands for `old` stands for `now`. */
+void names_replace(struct names *, struct prepared *old, struct prepared *now);
 /* The client's name of it; NULL: it has none. */
 const char *names_find_id(const struct names *, uint64_t id);
 int names_count(const struct names *);

@@ -1,5 +1,5 @@
-/* A cycle that is run once more, without a word to the client: a replica's conflict with recovery goes to the primary. Only outside
- * transactions, and only while nothing of the answer has left.
+/* A cycle that is run once more, without a word to the client: a replica's conflict with recovery goes to the primary, a statement whose
+ * rows have changed since it was prepared is prepared anew. Only outside transactions, and only while nothing of the answer has left.
  *
  * What a cycle's first run did is the client's input, which is still held: most cycles lie whole in the buffer being read, some in one that was
  * read before, and then it is kept until the cycle ends. The reader goes back to its first byte, and everything is worked through again. The
@@ -94,14 +94,22 @@ rewind_input(struct session *s)
 
 /* ---- the server's answer ---- */
 
+/* In a read on a replica nothing else has these. */
 static bool
 conflict_with_recovery(struct slice error)
 {
-	struct slice text = msg_error_field(error, 'M');
+	struct slice state = msg_error_field(error, 'C');
 
-	return slice_eq_str(msg_error_field(error, 'C'), "40001") &&
-	    slice_eq_str(msg_error_field(error, 'V'), "ERROR") && text.len > 0 &&
-	    memmem(text.ptr, text.len, "conflict with recovery", 22) != NULL;
+	return slice_eq_str(msg_error_field(error, 'V'), "ERROR") &&
+	    (slice_eq_str(state, "40001") || slice_eq_str(state, "40P01"));
+}
+
+/* "cached plan must not change result type", in whatever language. */
+static bool
+rows_changed(struct slice error)
+{
+	return slice_eq_str(msg_error_field(error, 'C'), "0A000") &&
+	    slice_eq_str(msg_error_field(error, 'R'), "RevalidateCachedQuery");
 }
 
 /* One whole cycle is under way, and this is its answer's beginning. */
@@ -117,25 +125,37 @@ whole_cycle(const struct session *s)
 	    (link_tail(l)->type == REPLY_SYNC || link_tail(l)->type == REPLY_QUERY);
 }
 
-/* The ErrorResponse that comes before any row and any completion; empty: there is none. */
-static struct slice
-first_error(const unsigned char *at, size_t left)
+static bool
+ends_reply(char type, const struct reply *r)
 {
-	while (left >= 5) {
+	return strchr("123n", type) != NULL || (type == 'T' && r->type != REPLY_QUERY);
+}
+
+/* The ErrorResponse that comes before any row and any completion, and what it answers. False: there is none. */
+static bool
+first_error(struct link *l, const unsigned char *at, size_t left, struct slice *error,
+    const struct reply **failed)
+{
+	for (uint32_t i = 0; left >= 5;) {
 		size_t len = 1 +
 		    ((size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 |
 			at[4]);
 
-		if (len < 5 || len > left)
+		while (i < l->ring_len && link_nth(l, i)->type == REPLY_LOCAL)
+			i++;
+		if (len < 5 || len > left || i == l->ring_len)
 			break;
+		*error = (struct slice){(const char *)at + 5, len - 5};
+		*failed = link_nth(l, i);
 		if (at[0] == 'E')
-			return (struct slice){(const char *)at + 5, len - 5};
-		if (strchr("123tTn", at[0]) == NULL)
+			return true;
+		if (at[0] == '\0' || strchr("123tTn", at[0]) == NULL)
 			break;
+		i += ends_reply((char)at[0], *failed);
 		at += len;
 		left -= len;
 	}
-	return (struct slice){NULL, 0};
+	return false;
 }
 
 /* What the first run did to the client's names. */
@@ -148,20 +168,99 @@ undo_names(struct session *s)
 		extended_undo_name(s, link_nth(l, i));
 }
 
+/* What the failed message ran by its plan; NULL: not known. */
+static struct prepared *
+planned(const struct session *s, const struct reply *failed)
+{
+	const struct exec *x = s->x;
+
+	if (failed->type != REPLY_QUERY)
+		return failed->prepared == NULL || failed->prepared->below == NULL
+		    ? failed->prepared
+		    : failed->prepared->below;
+	return failed->swallow || x->shape == NULL || x->shape->stmts == NULL ||
+		x->shape->stmts->v[0].kind != STMT_EXECUTE
+	    ? NULL
+	    : x->sql_prepared;
+}
+
+static bool
+parses(struct session *s, const struct reply *r, const struct prepared *p)
+{
+	return r->undo_name != NULL && (r->type == REPLY_PARSE || r->letter == '1') &&
+	    (r->undo_name[0] == '\0' ? s->unnamed
+				     : names_get(s->names, slice_of(r->undo_name))) == p;
+}
+
+/* Does the client prepare it, or ask for its description, before each of its Executes? Else it may go by what it was told long ago. */
+static bool
+told_first(struct session *s, const struct prepared *p)
+{
+	struct link *l = link_of(s->server);
+	bool told = false;
+
+	for (uint32_t i = 0; i < l->ring_len; i++) {
+		const struct reply *r = link_nth(l, i);
+
+		told = told || parses(s, r, p) ||
+		    (r->prepared == p && !r->swallow &&
+			(r->type == REPLY_DESCRIBE_STATEMENT ||
+			    r->type == REPLY_DESCRIBE_PORTAL));
+		if (r->type == REPLY_EXECUTE && r->prepared == p && !told)
+			return false;
+	}
+	return true;
+}
+
+/* The client's names stand for a fresh one. */
+static void
+prepare_anew(struct session *s, struct prepared *p)
+{
+	struct prepared *now;
+
+	prepared_ref(p);
+	prepared_retire(p);
+	now = session_prepare_again(s, p);
+	names_replace(s->names, p, now);
+	if (s->unnamed == p) {
+		s->unnamed = prepared_ref(now);
+		prepared_unref(p);
+	}
+	prepared_unref(now);
+	prepared_unref(p);
+}
+
 bool
 redo_wanted(struct session *s, const unsigned char *at, size_t len)
 {
 	struct exec *x = s->x;
+	struct prepared *changed = NULL;
+	const struct reply *failed;
 	struct slice error;
 
-	if (!whole_cycle(s))
+	if (!whole_cycle(s) || !first_error(link_of(s->server), at, len, &error, &failed))
 		return false;
-	error = first_error(at, len);
-	if (error.ptr == NULL || !x->on_replica || !conflict_with_recovery(error))
-		return false;
-	x->primary_only = true;
+	if (x->on_replica && conflict_with_recovery(error)) {
+		x->primary_only = true;
+	} else {
+		changed = rows_changed(error) ? planned(s, failed) : NULL;
+		if (changed == NULL || !told_first(s, changed) ||
+		    (failed->prepared != NULL && failed->prepared->below != NULL))
+			return false;
+	}
 	undo_names(s);
+	if (changed != NULL)
+		prepare_anew(s, changed);
 	return true;
+}
+
+void
+redo_note(struct session *s, const struct reply *failed, struct slice error)
+{
+	struct prepared *p = rows_changed(error) ? planned(s, failed) : NULL;
+
+	if (p != NULL)
+		prepared_retire(p);
 }
 
 /* ---- the next run ---- */

@@ -230,6 +230,7 @@ on_error(struct relay *r, const struct read_msg *m)
 	}
 	if (head->type == REPLY_QUERY && head->prepared_id != 0)
 		link_drop(r->link, head->prepared_id);
+	redo_note(s, head, m->body);
 	x->failed = true;
 	x->fatal_forwarded = slice_eq_str(msg_error_field(m->body, 'V'), "FATAL");
 	if (!head->swallow || extended_reply(head)) {

@@ -300,6 +300,8 @@ void extended_settle_pending(struct session *);
 void extended_drop_pending(struct session *); /* and takes back what they did */
 struct prepared *session_prepare(struct session *, struct slice text,
     const uint32_t *oids, int n_oids, struct slice sql_types, bool by_sql);
+/* The same statement, as it is prepared now. */
+struct prepared *session_prepare_again(struct session *, const struct prepared *);
 void session_env(const struct session *, struct sql_env *);
 
 /* ---- big.c ---- */
@@ -345,6 +347,8 @@ redo_possible(const struct exec *x)
 	return x->redoable && !x->redoing && !x->sent_to_client &&
 	    x->blocked == BLOCK_REPLIES;
 }
+/* An error that is passed on. */
+void redo_note(struct session *, const struct reply *failed, struct slice error);
 /* That error is through: runs it. */
 void redo_run(struct session *);
 void redo_forget(struct exec *); /* the cycle is over */

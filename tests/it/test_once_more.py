@@ -122,3 +122,105 @@ def test_conflict_undoes_names_once(w, crowd):
         assert kinds(got) == "312DCZ"
         c.send(wire.bind("", "old") + wire.describe("P", "") + wire.execute() + wire.SYNC)
         assert kinds(c.read_until("Z")) == "2TDCZ"
+
+
+# ---- a result type that changed, by DDL straight on the server ----
+
+@pytest.fixture
+def shape(own_weir, fleet):
+    """One connection, so that what is prepared is met again; changed() alters the table behind Weir's back."""
+    server = fleet.d["shards"][0]["primary"]
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, "pool_size = 1;")])
+    fleet.psql(server, "drop table if exists shape; create table shape (a int); grant all on shape to public;"
+               "insert into shape values (1)", "wire")
+    w.changed = lambda: fleet.psql(server, "alter table shape add column b text default 'new'", "wire")
+    yield w
+    fleet.psql(server, "drop table shape", "wire")
+
+
+def run(c, messages):
+    c.send(messages + wire.SYNC)
+    return c.read_until("Z")
+
+
+def rows(answer):
+    return [wire.row_of(m[1]) for m in answer if m[0] == "D"]
+
+
+BIND, BLIND = wire.bind("", "s") + wire.describe("P", "") + wire.execute(), wire.bind("", "s") + wire.execute()
+
+
+def test_changed_and_described_anew(shape):
+    with shape.connect("wire") as c:
+        run(c, wire.parse("s", "select * from shape") + wire.describe("S", "s"))
+        assert rows(run(c, BIND)) == [[b"1"]]
+        shape.changed()
+        got = run(c, BIND)
+        assert kinds(got) == "2TDCZ" and rows(got) == [[b"1", b"new"]]
+        assert wire.columns_of(got[1][1])[1][0] == "b"
+        assert rows(run(c, BLIND)) == [[b"1", b"new"]]  # it was told
+
+
+def test_changed_and_prepared_anew(shape):
+    with shape.connect("wire") as c, shape.connect("wire") as other:
+        assert rows(run(c, wire.parse("s", "select * from shape") + BLIND)) == [[b"1"]]
+        shape.changed()
+        got = run(other, wire.parse("s", "select * from shape") + BLIND)
+        assert kinds(got) == "12DCZ" and rows(got) == [[b"1", b"new"]]
+        got = run(c, wire.parse("", "select * from shape") + wire.bind("", "") + wire.execute())
+        assert rows(got) == [[b"1", b"new"]]
+
+
+def test_changed_and_asked_for(shape):
+    """Describe alone: its answer is what the client goes by."""
+    with shape.connect("wire") as c:
+        run(c, wire.parse("s", "select * from shape") + wire.describe("S", "s"))
+        shape.changed()
+        got = run(c, wire.describe("S", "s"))
+        assert kinds(got) == "tTZ" and len(wire.columns_of(got[1][1])) == 2
+        assert rows(run(c, BLIND)) == [[b"1", b"new"]]
+
+
+def test_changed_unknown_to_the_client(shape):
+    """A client that goes by the old description gets PostgreSQL's error, and may prepare anew under the same name."""
+    with shape.connect("wire") as c:
+        run(c, wire.parse("s", "select * from shape") + wire.describe("S", "s"))
+        assert rows(run(c, BLIND)) == [[b"1"]]
+        shape.changed()
+        assert sqlstate(run(c, BLIND)) == ["0A000"]
+        assert sqlstate(run(c, BLIND)) == ["0A000"]
+        got = run(c, wire.close("S", "s") + wire.parse("s", "select * from shape") + wire.describe("S", "s"))
+        assert kinds(got) == "31tTZ"
+        assert rows(run(c, BLIND)) == [[b"1", b"new"]]
+
+
+def test_changed_in_a_transaction(shape):
+    with shape.connect("wire") as c:
+        run(c, wire.parse("s", "select * from shape") + wire.describe("S", "s"))
+        shape.changed()
+        c.simple("begin")
+        assert sqlstate(run(c, BIND)) == ["0A000"]
+        c.simple("rollback")
+        c.simple("begin")
+        assert rows(run(c, wire.parse("t", "select * from shape") + wire.bind("", "t") + wire.execute())) == [[b"1", b"new"]]
+        c.simple("commit")
+
+
+def test_changed_behind_rows(shape):
+    """What has been answered is not run again."""
+    with shape.connect("wire") as c:
+        c.simple("create temp table log (a int)")
+        run(c, wire.parse("s", "select * from shape") + wire.describe("S", "s"))
+        shape.changed()
+        got = run(c, wire.parse("", "insert into log values (1) returning a") + wire.bind("", "") + wire.execute() + BIND)
+        assert sqlstate(got) == ["0A000"] and kinds(got) == "12DCEZ"
+        assert c.simple("select count(*) from log") == [("0",)]
+
+
+def test_changed_execute(shape):
+    with shape.connect("wire") as c:
+        c.simple("prepare s as select * from shape")
+        assert c.simple("execute s") == [("1",)]
+        shape.changed()
+        assert c.simple("execute s") == [("1", "new")]
+        assert c.simple("execute s") == [("1", "new")]
