@@ -108,21 +108,24 @@ text_of(struct build *b, PgQuery__Node *stmt, struct multi_text *out)
 }
 
 enum rc
-fragment_texts(struct build *b, struct multi_fragment *f, PgQuery__Node *select)
+fragment_texts(
+    struct build *b, struct multi_fragment *f, PgQuery__Node *select, const char *names)
 {
 	PgQuery__Node *head = tree_copy(b->arena, select);
 
 	/* what says nothing of types goes, with its parameters */
 	head->select_stmt->where_clause = NULL;
-	head->select_stmt->n_sort_clause = 0;
+	if (head->select_stmt->n_distinct_clause == 0)
+		head->select_stmt->n_sort_clause = 0;
 	head->select_stmt->limit_count = head->select_stmt->limit_offset = NULL;
 	head->select_stmt->limit_option = PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_DEFAULT;
 	if (text_of(b, select, &f->query) != RC_OK ||
 	    text_of(b, head, &f->create) != RC_OK)
 		return RC_ERR;
 	f->create.sql = slice_of(arena_printf(b->arena,
-	    "CREATE TEMPORARY TABLE %s ON COMMIT DROP AS %.*s WITH NO DATA", f->table,
-	    (int)f->create.sql.len, f->create.sql.ptr));
+	    "CREATE TEMPORARY TABLE %s%s%s%s ON COMMIT DROP AS %.*s WITH NO DATA",
+	    f->table, names == NULL ? "" : " (", names == NULL ? "" : names,
+	    names == NULL ? "" : ")", (int)f->create.sql.len, f->create.sql.ptr));
 	f->copy = slice_of(arena_printf(
 	    b->arena, "COPY pg_temp.%s FROM STDIN (FORMAT binary)", f->table));
 	return RC_OK;

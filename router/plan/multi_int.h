@@ -4,7 +4,10 @@
  * spread.c          the proof that a query's rows are those of the shards put together
  * multi_func.c      functions that give the same on each shard; aggregates
  * multi_table.c     each sharded table fetched into a table of its own
- * multi_level.c     a whole query run on the shards; only its end is left to be done
+ * multi_level.c     a whole query run on the shards: rows put together
+ * multi_tail.c      … and what is left is to sort, cut, make distinct
+ * multi_group.c     … or to group: partial aggregates, or their arguments
+ * multi_type.c      types of expressions, as far as they are known
  * multi_describe.c  words for people */
 #ifndef WEIR_ROUTER_PLAN_MULTI_INT_H
 #define WEIR_ROUTER_PLAN_MULTI_INT_H
@@ -85,9 +88,10 @@ struct multi_fragment *add_fragment(struct build *);
 enum rc shards_of_pin(struct build *, const struct pin *, uint64_t *shards) WARN_UNUSED;
 /* The text of a statement with its own numbering of parameters. */
 enum rc text_of(struct build *, PgQuery__Node *stmt, struct multi_text *) WARN_UNUSED;
-/* query, create and copy of an INTERMEDIATE fragment. */
-enum rc fragment_texts(
-    struct build *, struct multi_fragment *, PgQuery__Node *select) WARN_UNUSED;
+/* query, create and copy of an INTERMEDIATE fragment; names: of the table's columns, or
+ * NULL. */
+enum rc fragment_texts(struct build *, struct multi_fragment *, PgQuery__Node *select,
+    const char *names) WARN_UNUSED;
 /* Calls fn for each table of a level and below, those of views and CTEs too. */
 void each_rel(struct build *, const struct sql_query *,
     void (*fn)(void *, const struct sql_rel *), void *arg);
@@ -95,7 +99,65 @@ void each_level(struct build *, const struct sql_query *,
     void (*fn)(void *, const struct sql_query *), void *arg);
 PgQuery__SelectStmt *select_of(const struct sql_query *);
 
+/* ---- multi_level.c ---- */
+
+struct limits {
+	bool known;
+	int64_t limit, offset; /* limit -1: none */
+	int64_t pushed;        /* limit + offset; -1: none */
+};
+struct limits limits_of(struct build *, const PgQuery__SelectStmt *);
+/* The shards need no more rows than this. */
+void push_limit(struct build *, PgQuery__SelectStmt *, const struct limits *);
+/* Where a query's rows can be; at least one shard where `some`. */
+void set_shards(
+    struct build *, struct multi_fragment *, const struct spread *, bool some);
+/* "orders o, customers" */
+const char *sources_of(struct build *, const struct sql_query *);
+/* The shards that have all the tables that are left when the whole statement is run on
+ * its shards: any of the spread's. */
+void set_final_shards(struct build *, const struct spread *);
+
+/* ---- multi_tail.c ---- */
+
+/* A statement to be run on the shards, whose columns get names of their own: what stands
+ * in `final` are references to them. */
+struct lift {
+	struct build *b;
+	const struct sql_query *q;
+	PgQuery__SelectStmt *s; /* of the statement */
+	PgQuery__Node **cols;   /* of the fragment: ResTargets */
+	size_t n_cols;
+	PgQuery__Node **outs; /* the statement's outputs, stars taken apart */
+	const char **names;   /* what they are called */
+	const char **aliases; /* … by AS; "": not */
+	int n_outs;
+};
+
+/* False: stars or names that cannot be told. */
+bool lift_outputs(struct lift *);
+/* Adds a column to the fragment, or finds it; its number from 0. */
+int lift_column(struct lift *, PgQuery__Node *value, bool find);
+/* Two expressions of the statement are the same column, or written the same. */
+bool lift_same(struct lift *, const PgQuery__Node *, const PgQuery__Node *);
+/* The column by its name in `final`. */
+PgQuery__Node *lifted(struct lift *, int column);
+/* Which output an item of ORDER BY or DISTINCT ON means: by position, name or expression;
+ * -1: none of them; -2: not decided. */
+int lift_meant(struct lift *, PgQuery__Node *item);
+/* query, create, copy of the fragment that gives these columns. */
+enum rc lift_fragment(
+    struct lift *, PgQuery__Node *select, const struct spread *) WARN_UNUSED;
+
+/* ---- multi_type.c ---- */
+
+/* pg_type's name of an expression of a level: "int8"; NULL: not known. */
+const char *type_of(struct build *, const struct sql_query *, const PgQuery__Node *);
+
 /* ---- the kinds ---- */
+
+enum rc plan_tail(struct build *, const struct spread *, bool *done) WARN_UNUSED;
+enum rc plan_group(struct build *, const struct spread *, bool *done) WARN_UNUSED;
 
 /* *done false: it is not of that kind. */
 enum rc plan_level(struct build *, bool *done) WARN_UNUSED;

@@ -80,13 +80,7 @@ bound_of(const struct plan_ctx *ctx, const PgQuery__Node *n)
 	return b;
 }
 
-struct limits {
-	bool known;
-	int64_t limit, offset; /* limit -1: none */
-	int64_t pushed;        /* limit + offset; -1: none */
-};
-
-static struct limits
+struct limits
 limits_of(struct build *b, const PgQuery__SelectStmt *s)
 {
 	struct bound l = bound_of(b->ctx, s->limit_count);
@@ -101,7 +95,7 @@ limits_of(struct build *b, const PgQuery__SelectStmt *s)
 	return out;
 }
 
-static void
+void
 push_limit(struct build *b, PgQuery__SelectStmt *s, const struct limits *l)
 {
 	s->limit_offset = NULL;
@@ -128,21 +122,28 @@ own_text(struct build *b)
 	return (struct slice){b->text.ptr + at, len};
 }
 
-static void
-set_shards(struct build *b, struct multi_fragment *f, const struct spread *s)
+void
+set_shards(struct build *b, struct multi_fragment *f, const struct spread *s, bool some)
 {
-	bool any = false;
-
 	memcpy(f->shards, s->shards, sizeof f->shards);
 	for (int w = 0; w < MAP_SHARD_WORDS; w++)
-		any |= f->shards[w] != 0;
+		some &= f->shards[w] == 0;
 	/* somebody must say what the columns are */
-	for (int i = 0; !any && i < b->ctx->map->n_shards; i++)
+	for (int i = 0; some && i < b->ctx->map->n_shards; i++)
 		if ((rel_info(&b->c, s->anchors[0])->mt->shards[i / 64] >> (i % 64) &
 			1) != 0) {
 			f->shards[i / 64] |= UINT64_C(1) << (i % 64);
-			any = true;
+			some = false;
 		}
+}
+
+void
+set_final_shards(struct build *b, const struct spread *s)
+{
+	for (int i = 0; i < s->n; i++)
+		for (int w = 0; w < (b->ctx->map->n_shards + 63) / 64; w++)
+			b->out->final_shards[w] |=
+			    rel_info(&b->c, s->anchors[i])->mt->shards[w];
 }
 
 struct names {
@@ -167,8 +168,8 @@ add_source(void *arg, const struct sql_rel *rel)
 		strcmp(r->name, rel->alias) == 0 ? "" : rel->alias);
 }
 
-static const char *
-sources(struct build *b, const struct sql_query *q)
+const char *
+sources_of(struct build *b, const struct sql_query *q)
 {
 	struct names k = {b, arena_strdup(b->arena, "")};
 
@@ -190,8 +191,8 @@ concat(struct build *b, const struct spread *s, bool *done)
 	b->out->merge.limit = l.limit;
 	b->out->merge.offset = l.offset;
 	f = add_fragment(b);
-	f->source = sources(b, b->root);
-	set_shards(b, f, s);
+	f->source = sources_of(b, b->root);
+	set_shards(b, f, s, true);
 	if (l.offset == 0) {
 		f->query.sql = own_text(b);
 		return RC_OK;
@@ -214,9 +215,13 @@ plan_level(struct build *b, bool *done)
 	rc = spread_find(b, q, &spread, &found);
 	if (rc != RC_OK || !found)
 		return rc;
-	keeps = q->kind == Q_SETOP ||
-	    (spread_keeps(b, q, &spread) && spread_distinct(b, q, &spread));
-	if (keeps && s->n_sort_clause == 0)
-		return concat(b, &spread, done);
-	return RC_OK;
+	keeps = q->kind == Q_SETOP || spread_keeps(b, q, &spread);
+	if (keeps && s->n_sort_clause == 0 &&
+	    (q->kind == Q_SETOP || spread_distinct(b, q, &spread)))
+		rc = concat(b, &spread, done);
+	if (rc == RC_OK && !*done && keeps)
+		rc = plan_tail(b, &spread, done);
+	if (rc == RC_OK && !*done && !keeps && q->kind == Q_SELECT)
+		rc = plan_group(b, &spread, done);
+	return rc;
 }

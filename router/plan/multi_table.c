@@ -306,7 +306,7 @@ fetch(struct tables *t, const struct sql_rel *rel, const struct rel_info *r,
 	f->source = strcmp(rel->alias, r->name) == 0
 	    ? arena_strdup(b->arena, r->name)
 	    : arena_printf(b->arena, "%s %s", r->name, rel->alias);
-	if (fragment_texts(b, f, select) != RC_OK)
+	if (fragment_texts(b, f, select, NULL) != RC_OK)
 		return RC_ERR;
 	same = same_fragment(b->out, f);
 	if (same != NULL)

@@ -113,6 +113,29 @@ output_by_pos(struct compile *c, const struct sql_query *q, int pos,
 	return false;
 }
 
+int
+output_count(struct compile *c, const struct sql_query *q)
+{
+	int n = 0;
+
+	q = leftmost(q);
+	if (q->kind == Q_VALUES)
+		return q->values.width;
+	for (int i = 0; i < q->n_targets; i++) {
+		struct star_walk w = {.pos = 1 << 20};
+
+		if (q->targets[i].expr.kind != EXPR_STAR) {
+			n++;
+			continue;
+		}
+		star_at(c, q, &q->targets[i].expr, &w);
+		if (w.lost)
+			return -1;
+		n += (1 << 20) - w.pos;
+	}
+	return n;
+}
+
 const char *
 output_name_at(struct compile *c, const struct sql_query *q, int pos)
 {

@@ -196,6 +196,8 @@ bool output_by_name(struct compile *, const struct sql_query *, const char *name
     const struct sql_expr **, struct col *);
 bool output_by_pos(struct compile *, const struct sql_query *, int pos,
     const struct sql_expr **, struct col *);
+/* How many; -1: not known. */
+int output_count(struct compile *, const struct sql_query *);
 const char *output_name_at(struct compile *, const struct sql_query *, int pos);
 int output_position(struct compile *, const struct sql_query *, const char *name);
 /* The expression behind a column of a subquery, CTE or view, in its query or (of a set

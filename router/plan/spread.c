@@ -254,7 +254,8 @@ reaches_key(struct build *b, struct col col, const struct sql_rel *anchor, int k
 		} else if (!inner_of(c, col, q, &e, &inner)) {
 			return false;
 		}
-		if (e != NULL && (e->cast != NULL || !resolve_col(c, q, NULL, e, &inner)))
+		if (e == NULL ? inner.rel == NULL
+			      : e->cast != NULL || !resolve_col(c, q, NULL, e, &inner))
 			return false;
 		col = inner;
 	}

@@ -118,6 +118,20 @@ output_name(const PgQuery__Node *n, int *strength)
 		return "array";
 	case NODE(GROUPING_FUNC):
 		return "grouping";
+	case NODE(CASE_EXPR): {
+		const char *name = output_name(n->case_expr->defresult, strength);
+
+		if (name != NULL && *strength == 2)
+			return name;
+		if (name == NULL && n->case_expr->defresult != NULL)
+			return NULL;
+		*strength = 1;
+		return "case";
+	}
+	case NODE(MIN_MAX_EXPR):
+		return n->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST
+		    ? "greatest"
+		    : "least";
 	case NODE(A_EXPR):
 		if (n->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF)
 			return "nullif";

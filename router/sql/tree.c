@@ -423,6 +423,39 @@ tree_and(struct arena *a, PgQuery__Node *const *args, int n_args)
 	return n;
 }
 
+static PgQuery__Node *
+new_expr(struct arena *a, PgQuery__AExprKind kind, const char *op, PgQuery__Node *left,
+    PgQuery__Node *right)
+{
+	NEW(n, a, A_EXPR, a_expr, a__expr);
+	n->a_expr->kind = kind;
+	tree_push(a, &n->a_expr->n_name, &n->a_expr->name, tree_string(a, op));
+	n->a_expr->lexpr = left;
+	n->a_expr->rexpr = right;
+	return n;
+}
+
+PgQuery__Node *
+tree_operator(struct arena *a, const char *op, PgQuery__Node *left, PgQuery__Node *right)
+{
+	return new_expr(a, PG_QUERY__A__EXPR__KIND__AEXPR_OP, op, left, right);
+}
+
+PgQuery__Node *
+tree_nullif(struct arena *a, PgQuery__Node *left, PgQuery__Node *right)
+{
+	return new_expr(a, PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF, "=", left, right);
+}
+
+PgQuery__Node *
+tree_coalesce(struct arena *a, PgQuery__Node *left, PgQuery__Node *right)
+{
+	NEW(n, a, COALESCE_EXPR, coalesce_expr, coalesce_expr);
+	tree_push(a, &n->coalesce_expr->n_args, &n->coalesce_expr->args, left);
+	tree_push(a, &n->coalesce_expr->n_args, &n->coalesce_expr->args, right);
+	return n;
+}
+
 PgQuery__Node *
 tree_table(struct arena *a, const char *schema, const char *name, const char *alias)
 {
@@ -440,6 +473,17 @@ tree_table(struct arena *a, const char *schema, const char *name, const char *al
 	r->alias = ARENA_NEW(a, PgQuery__Alias);
 	pg_query__alias__init(r->alias);
 	r->alias->aliasname = arena_strdup(a, alias);
+	return n;
+}
+
+PgQuery__Node *
+tree_subselect(struct arena *a, PgQuery__Node *query, const char *alias)
+{
+	NEW(n, a, RANGE_SUBSELECT, range_subselect, range_subselect);
+	n->range_subselect->subquery = query;
+	n->range_subselect->alias = ARENA_NEW(a, PgQuery__Alias);
+	pg_query__alias__init(n->range_subselect->alias);
+	n->range_subselect->alias->aliasname = arena_strdup(a, alias);
 	return n;
 }
 

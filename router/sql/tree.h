@@ -60,8 +60,14 @@ PgQuery__Node *tree_call(
 /* (value)::pg_catalog.type */
 PgQuery__Node *tree_cast(struct arena *, PgQuery__Node *value, const char *type);
 PgQuery__Node *tree_and(struct arena *, PgQuery__Node *const *args, int n);
+PgQuery__Node *tree_operator(
+    struct arena *, const char *op, PgQuery__Node *left, PgQuery__Node *right);
+PgQuery__Node *tree_nullif(struct arena *, PgQuery__Node *, PgQuery__Node *);
+PgQuery__Node *tree_coalesce(struct arena *, PgQuery__Node *, PgQuery__Node *);
 PgQuery__Node *tree_table(
     struct arena *, const char *schema, const char *name, const char *alias);
+/* (query) AS alias */
+PgQuery__Node *tree_subselect(struct arena *, PgQuery__Node *query, const char *alias);
 PgQuery__Node *tree_select(struct arena *, PgQuery__SelectStmt **);
 /* Adds to the end of a list of nodes. */
 void tree_push(struct arena *, size_t *n, PgQuery__Node ***list, PgQuery__Node *);
