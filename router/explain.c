@@ -245,18 +245,21 @@ schema_of_server(struct explain *x)
 	int shard = x->db->default_shard < 0 ? 0 : x->db->default_shard;
 	const char *name = x->db->shards[shard].name;
 	struct err e = {.msg = ""};
-	PGconn *conn;
+	struct service *service;
 
 	x->snap = snapshot_create(x->config, NULL);
 	x->cluster = snapshot_cluster(x->snap, slice_of(x->args.database));
-	conn = x->cluster == NULL ? NULL : service_connect(x->cluster, shard, NULL, &e);
-	if (conn != NULL) {
+	service =
+	    x->cluster == NULL ? NULL : service_connect(x->cluster, shard, NULL, &e);
+	if (service != NULL) {
+		PGconn *conn = service->conn;
+
 		x->server_encoding = reported(conn, "server_encoding");
 		x->date_style = reported(conn, "DateStyle");
 		x->time_zone = reported(conn, "TimeZone");
 		x->search_path = server_search_path(conn);
 		x->schema = schema_load(conn, &e);
-		service_release(x->cluster, shard, conn);
+		service_release(service);
 	}
 	if (x->schema != NULL)
 		snprintf(x->schema_note, sizeof x->schema_note, "of shard %.100s", name);

@@ -156,7 +156,7 @@ class Weir:
     """A Weir process: its configuration, life and log."""
 
     def __init__(self, fleet, name="weir", databases=None, extra="", hba=HBA, auth="", event_loop=EVENT_LOOP,
-                 workers=WORKERS):
+                 workers=WORKERS, edit=None):
         self.fleet, self.name = fleet, name
         self.dir = os.path.join(WORK, name)
         os.makedirs(self.dir, exist_ok=True)
@@ -165,6 +165,7 @@ class Weir:
         self.conf = os.path.join(self.dir, "weir.conf")
         self.log = os.path.join(self.dir, "weir.log")
         self.sanitizer = os.path.join(self.dir, "sanitizer")
+        self.edit = edit or (lambda text: text)     # a last word on the configuration's text
         self.extra, self.hba, self.auth, self.event_loop, self.workers = extra, hba, auth, event_loop, workers
         self.databases = databases if databases is not None else standard_databases(fleet)
         self.process = None
@@ -182,7 +183,7 @@ class Weir:
         with open(os.path.join(self.dir, "hba.conf"), "w") as f:
             f.write(self.hba)
         with open(self.conf, "w") as f:
-            f.write("""\
+            f.write(self.edit("""\
 listen = { address = "127.0.0.1"; port = %d;
   tls = { mode = "prefer"; cert = "%s/server.crt"; key = "%s/server.key"; ca = "%s/ca.crt"; }; };
 workers = %d;
@@ -200,7 +201,7 @@ databases = (
 %s
 );
 """ % (self.port, tls, tls, tls, self.workers, self.event_loop, self.auth, tls, tls,
-       self.metrics_port, "" if "shutdown_timeout" in self.extra else 'shutdown_timeout = "8s";', self.extra, ",\n".join(self.databases)))
+       self.metrics_port, "" if "shutdown_timeout" in self.extra else 'shutdown_timeout = "8s";', self.extra, ",\n".join(self.databases))))
 
     def environment(self):
         env = dict(os.environ)

@@ -1,6 +1,5 @@
 /* Who is it? Trust, passwords in three ways, certificates, the operating system's word; by one setting or by access rules. Unknown users
  * look like known ones with a wrong password. */
-#include <libpq-fe.h>
 #include <openssl/rand.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -9,7 +8,6 @@
 
 #include "base/log.h"
 #include "router/session/login.h"
-#include "router/session/service.h"
 #include "router/session/usercount.h"
 #include "wire/md5.h"
 #include "wire/tls.h"
@@ -319,8 +317,8 @@ match_rules(struct session *s)
 				: hba_match(rules(s), &c);
 }
 
-static void
-choose_method(struct session *s)
+void
+auth_choose_method(struct session *s)
 {
 	static const enum hba_method of_type[] = {[AUTH_TRUST] = HBA_TRUST,
 	    [AUTH_PASSWORD] = HBA_PASSWORD,
@@ -358,113 +356,6 @@ choose_method(struct session *s)
 		}
 	}
 	go(s, r.map);
-}
-
-/* ---- auth_query ---- */
-
-struct auth_job {
-	struct job job;
-	struct session *session;
-	struct cluster *cluster;
-	char *user, *secret;
-	struct err err;
-	bool failed;
-};
-
-static void
-query_run(struct job *job)
-{
-	struct auth_job *j = LIST_ENTRY(job, struct auth_job, job);
-	const struct settings *set = &j->cluster->conf->settings;
-	int shard =
-	    j->cluster->conf->default_shard < 0 ? 0 : j->cluster->conf->default_shard;
-	const char *args[1] = {j->user};
-	PGconn *conn = service_connect(j->cluster, shard, set->auth_user, &j->err);
-	PGresult *r;
-
-	j->failed = true;
-	if (conn == NULL)
-		return;
-	r = PQexecParams(conn, set->auth_query, 1, NULL, args, NULL, NULL, 0);
-	if (PQresultStatus(r) == PGRES_TUPLES_OK && PQnfields(r) >= 2) {
-		j->failed = false;
-		if (PQntuples(r) == 1 && !PQgetisnull(r, 0, 1))
-			j->secret = strdup(PQgetvalue(r, 0, 1));
-	} else {
-		j->failed =
-		    false; /* the user is unknown to us, as one whom the query does not find */
-		service_error(conn, "auth_query", &j->err);
-		log_line(LOG_ERROR, "auth_query failed", "database", j->cluster->name,
-		    "error", j->err.msg, NULL);
-	}
-	PQclear(r);
-	service_release(j->cluster, shard, conn);
-}
-
-static void
-query_done(struct job *job)
-{
-	struct auth_job *j = LIST_ENTRY(job, struct auth_job, job);
-	struct session *s = j->session;
-
-	if (s != NULL) {
-		struct client_login *l = login_of(s);
-
-		l->job = NULL;
-		if (j->failed) {
-			log_line(LOG_ERROR, "auth_query failed", "database",
-			    j->cluster->name, "error", j->err.msg, NULL);
-			(void)err_set(&j->err, "08006", BLAST_SESSION,
-			    "authentication is not possible now");
-			session_fatal(s, &j->err);
-		} else {
-			if (j->secret != NULL &&
-			    secret_parse(slice_of(j->secret), &l->fetched, &j->err) ==
-				RC_OK) {
-				l->has_fetched = true;
-				l->secret = &l->fetched;
-			}
-			choose_method(s);
-			session_login_changed(s);
-		}
-	}
-	cluster_unref(j->cluster);
-	free(j->user);
-	if (j->secret != NULL)
-		OPENSSL_cleanse(j->secret, strlen(j->secret));
-	free(j->secret);
-	free(j);
-}
-
-static bool
-query_start(struct session *s)
-{
-	struct client_login *l = login_of(s);
-	struct cluster *c = s->db == NULL ? NULL : s->db->cluster;
-	struct auth_job *j;
-
-	if (c == NULL || c->conf->settings.auth_user[0] == '\0' ||
-	    slice_eq_str(l->start.user, c->conf->settings.auth_user))
-		return false;
-	if (c->conf->settings.auth_database[0] != '\0')
-		c = snapshot_cluster(
-		    s->w->snap, slice_of(c->conf->settings.auth_database));
-	else
-		cluster_ref(c);
-	if (c == NULL)
-		return false;
-	j = calloc(1, sizeof *j);
-	if (j == NULL)
-		abort();
-	j->session = s;
-	j->cluster = c;
-	j->user = strndup(l->start.user.ptr, l->start.user.len);
-	j->job.loop = s->w->loop;
-	j->job.run = query_run;
-	j->job.done = query_done;
-	l->job = j;
-	dialer_run(s->w->proc->dialer, &j->job);
-	return true;
 }
 
 /* ---- begin ---- */
@@ -549,8 +440,8 @@ auth_begin(struct session *s)
 	users = s->db != NULL && !s->admin ? s->db->cluster->conf->users
 					   : s->w->snap->config->user_secrets;
 	l->secret = users == NULL ? NULL : secret_file_find(users, l->start.user);
-	if (l->secret != NULL || !query_start(s))
-		choose_method(s);
+	if (l->secret != NULL || !auth_query_start(s))
+		auth_choose_method(s);
 }
 
 /* ---- answers ---- */
@@ -651,7 +542,7 @@ void
 auth_end(struct client_login *l)
 {
 	if (l->job != NULL)
-		l->job->session = NULL;
+		auth_query_forget(l->job);
 	if (l->scram_begun)
 		scram_server_fini(&l->scram);
 	if (l->has_fetched)

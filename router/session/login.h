@@ -1,4 +1,4 @@
-/* router/session/login.h: what a client's login needs until it is done; shared by startup.c and auth.c only. */
+/* router/session/login.h: what a client's login needs until it is done; shared by startup.c, auth.c and auth_query.c only. */
 #ifndef WEIR_ROUTER_SESSION_LOGIN_H
 #define WEIR_ROUTER_SESSION_LOGIN_H
 
@@ -40,6 +40,12 @@ struct client_login {
 void auth_begin(struct session *);
 void auth_message(struct session *, const struct read_msg *);
 void auth_end(struct client_login *);
+/* The user's secret is known, or that there is none. */
+void auth_choose_method(struct session *);
+/* ---- auth_query.c ---- */
+/* False: there is nobody to ask. */
+bool auth_query_start(struct session *);
+void auth_query_forget(struct auth_job *);
 /* Takes the packet's settings over. */
 enum rc login_settings(struct session *, struct err *) WARN_UNUSED;
 /* Authenticated: what servers report is still needed. */

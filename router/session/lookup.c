@@ -26,25 +26,15 @@ run(struct job *job)
 	struct lookup *l = LIST_ENTRY(job, struct lookup, job);
 	const struct distribution *d =
 	    &l->cluster->conf->map->distributions[l->distribution];
-	const char *args[1] = {l->key};
-	PGresult *result;
 	int shard =
 	    l->cluster->conf->default_shard < 0 ? 0 : l->cluster->conf->default_shard;
-	PGconn *conn = service_connect(l->cluster, shard, NULL, &l->err);
+	PGresult *result = service_query(
+	    l->cluster, shard, NULL, d->lookup, l->key, "directory look-up", &l->err);
 
-	l->rc = RC_ERR;
-	if (conn == NULL)
-		return;
-	result = PQexecParams(conn, d->lookup, 1, NULL, args, NULL, NULL, 0);
-	if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-		service_error(conn, "directory look-up", &l->err);
-	} else {
-		l->rc = RC_OK;
-		if (PQntuples(result) > 0 && !PQgetisnull(result, 0, 0))
-			l->shard = strdup(PQgetvalue(result, 0, 0));
-	}
+	l->rc = result == NULL ? RC_ERR : RC_OK;
+	if (PQntuples(result) > 0 && !PQgetisnull(result, 0, 0))
+		l->shard = strdup(PQgetvalue(result, 0, 0));
 	PQclear(result);
-	service_release(l->cluster, shard, conn);
 }
 
 static void

@@ -158,6 +158,22 @@ publish(struct cluster *c, struct schema *schema)
 		schema_unref(old);
 }
 
+/* What could not be read is read at the next look, whatever its version. */
+static bool
+read_schema(struct cluster *c, PGconn *conn, bool asked, struct err *e)
+{
+	struct schema *schema;
+
+	if (!version_changed(c, conn) && !asked)
+		return true;
+	schema = schema_load(conn, e);
+	if (schema == NULL)
+		c->schema_version[0] = '\0';
+	else
+		publish(c, schema);
+	return schema != NULL;
+}
+
 static bool
 load_cluster(struct cluster *c)
 {
@@ -165,19 +181,15 @@ load_cluster(struct cluster *c)
 	uint64_t wanted = atomic_load(&c->schema_wanted);
 	bool asked =
 	    wanted != atomic_load(&c->schema_done) || atomic_load(&c->schema_gen) == 0;
-	struct schema *schema;
+	struct service *service;
 	struct err e;
-	PGconn *conn = service_connect(c, shard, NULL, &e);
-	bool ok = conn != NULL;
+	bool ok = false, gone = true;
 
-	if (ok && (version_changed(c, conn) || asked)) {
-		schema = schema_load(conn, &e);
-		ok = schema != NULL;
-		if (ok)
-			publish(c, schema);
+	while (gone && (service = service_connect(c, shard, NULL, &e)) != NULL) {
+		ok = read_schema(c, service->conn, asked, &e);
+		gone = !ok && service_was_gone(service);
+		service_release(service);
 	}
-	if (conn != NULL)
-		service_release(c, shard, conn);
 	if (!ok && strcmp(c->schema_error, e.msg) != 0)
 		log_line(LOG_WARNING, "cannot read the schema", "database", c->name,
 		    "shard", c->shards[shard].name, "error", e.msg, NULL);

@@ -8,38 +8,35 @@
 
 #define IDLE_MAX 8
 
-/* Idle connections, keyed by backend and user. */
-struct idle {
-	struct idle *next;
-	struct backend *backend; /* a reference */
-	PGconn *conn;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct idle *idle_list;
-static int n_idle;
+static struct service *idle; /* the latest first */
 
-static PGconn *
-take_idle(struct backend *b, const char *user)
+static struct service *
+take_idle(struct backend *b, const char *user, bool fixed_path)
 {
-	PGconn *conn = NULL;
+	struct service *found = NULL;
 
 	pthread_mutex_lock(&lock);
-	for (struct idle **at = &idle_list; *at != NULL; at = &(*at)->next) {
-		struct idle *i = *at;
+	for (struct service **at = &idle; *at != NULL; at = &(*at)->next) {
+		struct service *s = *at;
 
-		if (i->backend != b ||
-		    (user != NULL && strcmp(PQuser(i->conn), user) != 0))
+		if (s->backend != b || s->fixed_path != fixed_path ||
+		    (user != NULL && strcmp(PQuser(s->conn), user) != 0))
 			continue;
-		conn = i->conn;
-		*at = i->next;
-		n_idle--;
-		backend_unref(i->backend);
-		free(i);
+		*at = s->next;
+		found = s;
 		break;
 	}
 	pthread_mutex_unlock(&lock);
-	return conn;
+	return found;
+}
+
+static void
+end(struct service *s)
+{
+	PQfinish(s->conn);
+	backend_unref(s->backend);
+	free(s);
 }
 
 void
@@ -60,7 +57,40 @@ backend_of(struct cluster *c, int shard)
 	return b == NULL ? s->backends[0] : b;
 }
 
-PGconn *
+/* What Weir knows of the password of `login`. */
+static const char *
+password_of(const struct cluster *c, const struct backend_target *t, const char *user,
+    const char *login)
+{
+	const struct secret *secret = login == NULL || c->conf->users == NULL
+	    ? NULL
+	    : secret_file_find(c->conf->users, slice_of(login));
+
+	if (user == NULL && t->probe_password != NULL)
+		return t->probe_password;
+	if (secret != NULL && secret->kind == SECRET_PLAIN)
+		return secret->password;
+	if (t->user != NULL && login != NULL && strcmp(login, t->user) == 0 &&
+	    t->password != NULL)
+		return t->password;
+	return login != NULL && login == c->login_user ? c->login_password : NULL;
+}
+
+static PGconn *
+dial(const struct backend_target *t, const char *login, const char *password,
+    bool fixed_path)
+{
+	const char *const names[] = {"host", "hostaddr", "port", "dbname", "user",
+	    "password", "sslmode", "sslrootcert", "sslcert", "sslkey", "gssencmode",
+	    "connect_timeout", "application_name", "options", NULL};
+	const char *const values[] = {t->host, t->hostaddr, t->port, t->dbname, login,
+	    password, t->sslmode, t->sslrootcert, t->sslcert, t->sslkey, "disable", "5",
+	    "weir", fixed_path ? "-c search_path=pg_catalog" : NULL, NULL};
+
+	return PQconnectdbParams(names, values, 0);
+}
+
+struct service *
 service_connect(struct cluster *c, int shard, const char *user, struct err *e)
 {
 	struct backend *b = backend_of(c, shard);
@@ -68,69 +98,90 @@ service_connect(struct cluster *c, int shard, const char *user, struct err *e)
 	const char *login = user != NULL ? user
 	    : t->probe_user != NULL      ? t->probe_user
 					 : c->login_user;
-	const char *password = user == NULL ? t->probe_password : NULL;
-	const struct secret *secret = login == NULL || c->conf->users == NULL
-	    ? NULL
-	    : secret_file_find(c->conf->users, slice_of(login));
-	PGconn *conn = take_idle(b, login);
+	struct service *s = take_idle(b, login, user != NULL);
 
-	if (conn != NULL && PQstatus(conn) == CONNECTION_OK)
-		return conn;
-	PQfinish(conn);
-	if (password == NULL && secret != NULL && secret->kind == SECRET_PLAIN)
-		password = secret->password;
-	if (password == NULL && t->user != NULL && login != NULL &&
-	    strcmp(login, t->user) == 0)
-		password = t->password;
-	if (password == NULL && login != NULL && login == c->login_user)
-		password = c->login_password;
-	const char *const names[] = {"host", "hostaddr", "port", "dbname", "user",
-	    "password", "sslmode", "sslrootcert", "sslcert", "sslkey", "gssencmode",
-	    "connect_timeout", "application_name", "options", NULL};
-	const char *const values[] = {t->host, t->hostaddr, t->port, t->dbname, login,
-	    password, t->sslmode, t->sslrootcert, t->sslcert, t->sslkey, "disable", "5",
-	    "weir", user != NULL ? "-c search_path=pg_catalog" : NULL, NULL};
-	conn = PQconnectdbParams(names, values, 0);
-	if (PQstatus(conn) == CONNECTION_OK)
-		return conn;
-	service_error(conn, "connecting to the server", e);
-	PQfinish(conn);
+	if (s != NULL && PQstatus(s->conn) == CONNECTION_OK)
+		return s;
+	if (s != NULL)
+		end(s);
+	s = calloc(1, sizeof *s);
+	if (s == NULL)
+		abort();
+	s->fixed_path = user != NULL;
+	s->backend = b;
+	backend_ref(b);
+	s->conn = dial(t, login, password_of(c, t, user, login), s->fixed_path);
+	if (PQstatus(s->conn) == CONNECTION_OK)
+		return s;
+	service_error(s->conn, "connecting to the server", e);
+	end(s);
 	return NULL;
 }
 
+/* The oldest goes when there are too many: its server may be one of an older configuration. */
 void
-service_release(struct cluster *c, int shard, PGconn *conn)
+service_release(struct service *s)
 {
-	struct idle *i;
+	struct service *oldest = NULL;
+	int n = 0;
 
-	if (PQstatus(conn) != CONNECTION_OK ||
-	    PQtransactionStatus(conn) != PQTRANS_IDLE || n_idle >= IDLE_MAX ||
-	    (i = malloc(sizeof *i)) == NULL) {
-		PQfinish(conn);
+	if (PQstatus(s->conn) != CONNECTION_OK ||
+	    PQtransactionStatus(s->conn) != PQTRANS_IDLE) {
+		end(s);
 		return;
 	}
-	i->backend = backend_of(c, shard);
-	backend_ref(i->backend);
-	i->conn = conn;
+	s->kept = true;
 	pthread_mutex_lock(&lock);
-	i->next = idle_list;
-	idle_list = i;
-	n_idle++;
+	s->next = idle;
+	idle = s;
+	for (struct service **at = &idle; *at != NULL; at = &(*at)->next)
+		if (++n > IDLE_MAX) {
+			oldest = *at;
+			*at = NULL;
+			break;
+		}
 	pthread_mutex_unlock(&lock);
+	if (oldest != NULL)
+		end(oldest);
+}
+
+bool
+service_was_gone(const struct service *s)
+{
+	return s->kept && PQstatus(s->conn) != CONNECTION_OK;
+}
+
+PGresult *
+service_query(struct cluster *c, int shard, const char *user, const char *sql,
+    const char *arg, const char *what, struct err *e)
+{
+	struct service *s;
+	bool gone = true;
+
+	while (gone && (s = service_connect(c, shard, user, e)) != NULL) {
+		PGresult *r = PQexecParams(s->conn, sql, 1, NULL, &arg, NULL, NULL, 0);
+		bool ok = PQresultStatus(r) == PGRES_TUPLES_OK;
+
+		gone = !ok && service_was_gone(s);
+		if (!ok)
+			service_error(s->conn, what, e);
+		service_release(s);
+		if (ok)
+			return r;
+		PQclear(r);
+	}
+	return NULL;
 }
 
 void
 service_close_all(void)
 {
 	pthread_mutex_lock(&lock);
-	while (idle_list != NULL) {
-		struct idle *i = idle_list;
+	while (idle != NULL) {
+		struct service *s = idle;
 
-		idle_list = i->next;
-		PQfinish(i->conn);
-		backend_unref(i->backend);
-		free(i);
+		idle = s->next;
+		end(s);
 	}
-	n_idle = 0;
 	pthread_mutex_unlock(&lock);
 }

@@ -9,9 +9,23 @@
 
 #include "router/session/cluster.h"
 
+struct service {
+	struct service *next;
+	PGconn *conn;
+	struct backend *backend; /* a reference */
+	bool fixed_path;         /* its search_path is pg_catalog */
+	bool kept;               /* it was idle meanwhile, and may be gone */
+};
+
 /* user NULL: as above. NULL with *e when it cannot be had. search_path is pg_catalog only where `user` is given. */
-PGconn *service_connect(struct cluster *, int shard, const char *user, struct err *e);
-void service_release(struct cluster *, int shard, PGconn *);
+struct service *service_connect(
+    struct cluster *, int shard, const char *user, struct err *e);
+void service_release(struct service *);
+/* A kept one was gone when it was used: another try is worth it. */
+bool service_was_gone(const struct service *);
+/* One query with one parameter, on a connection as above. NULL with *e; `what` is what failed. */
+PGresult *service_query(struct cluster *, int shard, const char *user, const char *sql,
+    const char *arg, const char *what, struct err *e);
 void service_close_all(void);
 /* The server's own SQLSTATE and text. */
 void service_error(PGconn *, const char *what, struct err *);

@@ -1,4 +1,9 @@
 """Every way to log in, through Weir, by the rules of harness.HBA; the same rules hold on the servers themselves."""
+import getpass
+import os
+import tempfile
+import time
+
 import pytest
 
 import harness
@@ -96,3 +101,122 @@ def test_unknown_database(place):
     with pytest.raises(wire.ServerError) as e:
         login(place, "app")
     assert e.value.sqlstate == "3D000"
+
+
+# ---- the operating system's word, on a Unix socket ----
+def refused(host, port, user, database="wire"):
+    with pytest.raises((wire.ServerError, wire.Closed)) as e:
+        wire.connect(host, port, user, harness.USERS.get(user) or "", database)
+    return getattr(e.value, "sqlstate", None)
+
+
+@pytest.fixture
+def socket_folder():
+    folder = tempfile.mkdtemp(prefix="weir-")     # a socket's path must be short
+    yield folder
+    os.rmdir(folder)                              # the socket has gone with its Weir
+
+
+@pytest.fixture
+def socket_weir(socket_folder, own_weir, fleet, tmp_path):
+    """Makes a Weir that listens on a Unix socket too: (it, the socket's folder)."""
+    folder = socket_folder
+
+    def make(edit=lambda text: text, settings="", **kw):
+        with open(str(tmp_path / "ident.conf"), "w") as f:
+            f.write("os %s app\nos nobody app2\nother %s app2\n" % (getpass.getuser(), getpass.getuser()))
+        w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False, settings)],
+                     edit=lambda text: edit(text.replace(
+                         'listen = {', 'listen = { unix_socket_dir = "%s"; ' % folder).replace(
+                         'hba_file = "hba.conf";', 'hba_file = "hba.conf"; ident_file = "%s/ident.conf";' % tmp_path)), **kw)
+        return w, folder
+
+    return make
+
+
+def test_peer_by_type(socket_weir):
+    me = getpass.getuser()
+    w, folder = socket_weir(lambda text: text.replace('type = "hba"', 'type = "peer"'),
+                            'user = "app"; password = "%s";' % harness.USERS["app"])
+    with wire.connect(folder, w.port, me, "", "wire") as c:
+        assert c.simple("select session_user") == [("app",)]
+    assert refused(folder, w.port, "app") == "28000"
+    assert refused(folder, w.port, "nosuch") == "28000"
+    assert refused("127.0.0.1", w.port, me) == "28000"
+    assert refused("127.0.0.1", w.port, "app") == "28000"
+
+
+def test_peer_by_rules(socket_weir):
+    w, folder = socket_weir(hba="local all app peer map=os\nlocal all app2 peer map=os\nlocal all md5_user peer map=other\n"
+                            "local all all peer\nhost all all 127.0.0.1/32 scram-sha-256\n")
+    with wire.connect(folder, w.port, "app", "", "wire") as c:
+        assert c.simple("select session_user") == [("app",)]
+        c.send(wire.query("select pg_sleep(20)"))
+        time.sleep(0.3)
+        c.cancel()
+        with pytest.raises(wire.ServerError) as e:
+            c._rows(5)
+        assert e.value.sqlstate == "57014"
+    # the map has the user for another of the system's; another map; no map
+    for user in ("app2", "md5_user", "trust_user"):
+        assert refused(folder, w.port, user) == "28000"
+    with wire.connect("127.0.0.1", w.port, "app", harness.USERS["app"], "wire") as c:
+        assert c.simple("select session_user") == [("app",)]
+    with pytest.raises((wire.ServerError, wire.Closed)):
+        wire.connect("127.0.0.1", w.port, "app", "", "wire")
+
+
+def test_peer_is_for_local_lines(fleet):
+    if harness.DIRECT:
+        pytest.skip("WEIR_DIRECT: without Weir")
+    w = harness.Weir(fleet, "peer-on-host", [harness.database_block(fleet, "wire", "wire", ["s1"], False)],
+                     hba="host all all 127.0.0.1/32 peer\n")
+    with pytest.raises(RuntimeError) as e:
+        w.start()
+    assert 'for "local" lines only' in str(e.value)
+
+
+# ---- auth_query ----
+def test_auth_query_is_not_for_the_console(own_weir, fleet):
+    """The console has no servers to ask; its users come from the file."""
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False)], auth='auth_user = "postgres";',
+                 edit=lambda text: text.replace('stats_users = ( "weir" )', 'stats_users = ( "somebody" )'))
+    with pytest.raises((wire.ServerError, wire.Closed)) as e:
+        wire.connect("127.0.0.1", w.port, "somebody", "x", "weir")
+    assert getattr(e.value, "sqlstate", None) == "28P01"
+    with wire.connect("127.0.0.1", w.port, "postgres", harness.USERS["postgres"] or "", "weir") as c:
+        c.simple("SHOW VERSION")
+
+
+def test_auth_query_on_a_connection_that_is_gone(own_weir, fleet):
+    p = fleet.d["shards"][0]["primary"]
+    fleet.psql(p, "drop role if exists looked_up; create role looked_up login password 'looked-up-secret'", "wire")
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False)], auth='auth_user = "postgres";')
+    for _ in range(2):
+        with wire.connect("127.0.0.1", w.port, "looked_up", "looked-up-secret", "wire") as c:
+            assert c.simple("select 1") == [("1",)]
+        fleet.psql(p, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'weir'", "wire")
+        time.sleep(0.3)
+
+
+def test_auth_query_that_fails(own_weir, fleet):
+    """Not a wrong password: nobody can tell."""
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False)],
+                 auth='auth_user = "postgres"; auth_query = "select nosuch, $1";')
+    with pytest.raises(wire.ServerError) as e:
+        wire.connect("127.0.0.1", w.port, "looked_up", "looked-up-secret", "wire")
+    assert e.value.sqlstate == "08006"
+
+
+def test_auth_database(own_weir, fleet):
+    """The query and who runs it are those of the database that the client asks for; only the place is another's."""
+    p = fleet.d["shards"][0]["primary"]
+    fleet.psql(p, "drop role if exists looked_up; create role looked_up login password 'looked-up-secret'", "wire")
+    w = own_weir(databases=[harness.database_block(fleet, "wire", "wire", ["s1"], False,
+                                                   'auth = { auth_user = "postgres"; auth_database = "shop"; };'),
+                            harness.database_block(fleet, "shop", "shop", ["s1"], False)])
+    with wire.connect("127.0.0.1", w.port, "looked_up", "looked-up-secret", "wire") as c:
+        assert c.simple("select 1") == [("1",)]
+    with pytest.raises(wire.ServerError) as e:
+        wire.connect("127.0.0.1", w.port, "looked_up", "looked-up-secret", "shop")
+    assert e.value.sqlstate == "28P01"
