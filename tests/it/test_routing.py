@@ -208,3 +208,50 @@ def test_ddl_goes_to_all_shards(weir, fleet, shop):
 
 def fleet_lock(p):
     return wire.connect("127.0.0.1", p["port"], "app", harness.USERS["app"], "shop")
+
+
+# ---- a directory in a table ----
+@pytest.fixture
+def looked_up(own_weir, fleet):
+    """Tenants are looked up in a table of the default shard; the user of look-ups and of auth_query is the same."""
+    for shard in fleet.d["shards"]:
+        fleet.psql(shard["primary"], "drop table if exists places, things; create table things (tenant text, body text);"
+                   "create table places (tenant text primary key, shard text); grant all on things, places to public;"
+                   "insert into places values ('a', 's1'), ('b', 's2')", "shop")
+    fleet.psql(fleet.shard("s1")["primary"], "drop role if exists looked_up; "
+               "create role looked_up login password 'looked-up-secret'", "shop")
+    yield own_weir(databases=[harness.database_block(fleet, "shop", "shop", None, False, "pool_size = 4;", """
+distributions = ( { name = "tenant"; kind = "directory"; type = "text"; default = "s1";
+  lookup = "select shard from places where tenant = $1"; lookup_cache_size = 1; } );
+tables = ( { name = "things"; distribution = "tenant"; key = "tenant"; } );""")],
+                   auth='auth_user = "postgres";', edit=lambda text: text.replace('service_user = "weir"', 'service_user = "postgres"'))
+    for shard in fleet.d["shards"]:
+        fleet.psql(shard["primary"], "drop table places, things", "shop")
+
+
+def test_directory_in_a_table(looked_up, fleet):
+    with looked_up.connect("shop") as w:
+        for i in range(4):
+            # each takes the connection that the other has left
+            wire.connect("127.0.0.1", looked_up.port, "looked_up", "looked-up-secret", "shop").close()
+            for tenant in "ab":
+                w.simple("insert into things values ('%s', '%d')" % (tenant, i))
+    assert on_shard(fleet, "s1", "select count(*) from things") == ["4"]
+    assert on_shard(fleet, "s2", "select count(*) from things") == ["4"]
+
+
+def test_errors_while_a_look_up_is_under_way(looked_up):
+    """The Bind that waits for it is skipped when a message before it fails, and what it was to run is gone."""
+    with looked_up.connect("shop") as w:
+        for i in range(20):
+            w.send(wire.parse("zero", "select 1/$1::int") + wire.SYNC)
+            w.read_until("Z")
+            w.send(wire.bind("", "zero", ["0"]) + wire.execute() + wire.FLUSH +
+                   wire.parse("x%d" % i, "insert into things values ($1, 'x')") + wire.bind("", "x%d" % i, ["new%d" % i]) +
+                   wire.execute() + wire.SYNC)
+            with pytest.raises(wire.ServerError) as e:
+                w._rows(5)
+            assert e.value.sqlstate == "22012"
+            w.send(wire.close("S", "zero") + wire.SYNC)
+            w.read_until("Z")
+        assert w.simple("select count(*) from things where tenant = 'new3'") == [("0",)]
