@@ -16,6 +16,7 @@
 struct arena_block {
 	struct arena_block *next;
 	size_t used, cap;
+	bool borrowed; /* the caller's: always the last in the list */
 	_Alignas(16) char data[];
 };
 
@@ -27,14 +28,29 @@ arena_init(struct arena *a)
 }
 
 void
+arena_init_in(struct arena *a, void *room, size_t size)
+{
+	size_t skip = -(uintptr_t)room & 15;
+	struct arena_block *b = (struct arena_block *)(void *)((char *)room + skip);
+
+	arena_init(a);
+	if (BLOCK_MIN == 0 || size < skip + sizeof *b + 16)
+		return;
+	*b = (struct arena_block){.cap = size - skip - sizeof *b, .borrowed = true};
+	a->blocks = b;
+}
+
+void
 arena_reset(struct arena *a)
 {
-	while (a->blocks != NULL) {
+	while (a->blocks != NULL && !a->blocks->borrowed) {
 		struct arena_block *next = a->blocks->next;
 
 		free(a->blocks);
 		a->blocks = next;
 	}
+	if (a->blocks != NULL)
+		a->blocks->used = 0;
 	a->used = 0;
 }
 
@@ -52,6 +68,7 @@ block_with_room(struct arena *a, size_t size)
 	b->next = a->blocks;
 	b->used = 0;
 	b->cap = cap;
+	b->borrowed = false;
 	a->blocks = b;
 	return b;
 }

@@ -17,6 +17,8 @@ struct arena {
 };
 
 void arena_init(struct arena *);
+/* With the caller's memory as its first block; none comes from malloc until that is full. */
+void arena_init_in(struct arena *, void *room, size_t size);
 /* Frees everything; the arena can be used again. */
 void arena_reset(struct arena *);
 /* Zeroed, aligned to 16. */

@@ -188,25 +188,11 @@ is_quiet(const struct loop *loop)
 	    list_empty(&loop->finishing);
 }
 
-static int64_t
-wait_us(struct loop *loop)
-{
-	uint64_t due, now;
-
-	if (!is_quiet(loop))
-		return 0;
-	due = wheel_next_us(&loop->wheel);
-	if (due == UINT64_MAX)
-		return -1;
-	now = loop_clock_us();
-	return due > now ? (int64_t)(due - now) : 0;
-}
-
 static void
 turn(struct loop *loop)
 {
 	loop->turns++;
-	loop->backend->wait(loop, wait_us(loop));
+	loop->backend->wait(loop, is_quiet(loop) ? wheel_next_us(&loop->wheel) : 0);
 	deliver_mail(loop);
 	wheel_run(&loop->wheel, loop->now_us);
 	for (int i = 0; i < END_ROUNDS; i++) {
@@ -467,18 +453,31 @@ loop_io_sent(struct io *io, size_t n)
 	output_shrank(io);
 }
 
+/* Of a single piece, as most output is, by the cheaper call. */
+static ssize_t
+send_once(struct io *io, size_t *bytes)
+{
+	const struct io_out *o = io->out_head;
+	struct iovec iov[LOOP_IOV_MAX];
+	struct msghdr msg = {.msg_iov = iov};
+
+	*bytes = o->len;
+	if (o->next == NULL)
+		return send(
+		    io->fd, o->buf->data + o->off, o->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	msg.msg_iovlen = loop_io_iov(io, iov, bytes);
+	return sendmsg(io->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 enum loop_sent
 loop_io_send(struct io *io)
 {
-	struct iovec iov[LOOP_IOV_MAX];
-	struct msghdr msg = {.msg_iov = iov};
 	size_t bytes;
 	ssize_t n;
 
-	msg.msg_iovlen = loop_io_iov(io, iov, &bytes);
 	io->loop->sends++;
 	do
-		n = sendmsg(io->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send_once(io, &bytes);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN) {
 		loop_io_send_failed(io, errno);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 256
@@ -21,9 +22,12 @@ enum { EP_ADDED = 1, EP_IN = 2, EP_OUT = 4, EP_REFUSED = 8 };
 
 /* epoll_data: a pointer, whose lowest bit is set for a watch */
 #define WATCH_BIT ((uintptr_t)1)
+#define TIMER     ((uintptr_t)3)
 
 struct epoll_loop {
 	int fd;
+	int timer; /* stays armed over many turns, so that a wait costs no timer */
+	uint64_t wakes_us; /* when it ends a wait; UINT64_MAX: it is not armed */
 	struct epoll_event events[EVENTS_PER_TURN];
 };
 
@@ -154,18 +158,33 @@ watch_event(struct watch *w)
 }
 
 static void
-epoll_wait_turn(struct loop *loop, int64_t timeout_us)
+arm_timer(struct epoll_loop *ep, uint64_t at_us)
+{
+	struct itimerspec at = {.it_value = {.tv_sec = (time_t)(at_us / 1000000),
+				    .tv_nsec = (long)(at_us % 1000000 * 1000)}};
+
+	if (at_us >= ep->wakes_us)
+		return;
+	ep->wakes_us = at_us;
+	if (timerfd_settime(ep->timer, TFD_TIMER_ABSTIME, &at, NULL) < 0)
+		abort();
+}
+
+static void
+epoll_wait_turn(struct loop *loop, uint64_t until_us)
 {
 	struct epoll_loop *ep = loop->impl;
-	int64_t ms = timeout_us < 0 ? -1 : (timeout_us + 999) / 1000;
-	int n = epoll_wait(
-	    ep->fd, ep->events, EVENTS_PER_TURN, ms > INT32_MAX ? INT32_MAX : (int)ms);
+	int n;
 
+	arm_timer(ep, until_us == 0 ? UINT64_MAX : until_us);
+	n = epoll_wait(ep->fd, ep->events, EVENTS_PER_TURN, until_us == 0 ? 0 : -1);
 	loop->now_us = loop_clock_us();
 	for (int i = 0; i < n; i++) {
 		uintptr_t p = (uintptr_t)ep->events[i].data.ptr;
 
-		if (p & WATCH_BIT)
+		if (p == TIMER)
+			ep->wakes_us = UINT64_MAX;
+		else if (p & WATCH_BIT)
 			watch_event((struct watch *)(p & ~WATCH_BIT));
 		else
 			io_event((struct io *)p, ep->events[i].events);
@@ -192,6 +211,7 @@ epoll_fini(struct loop *loop)
 {
 	struct epoll_loop *ep = loop->impl;
 
+	(void)close(ep->timer);
 	(void)close(ep->fd);
 	free(ep);
 }
@@ -208,14 +228,22 @@ static const struct loop_backend epoll_backend = {
 enum rc
 loop_epoll_init(struct loop *loop, struct err *e)
 {
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = (void *)TIMER};
 	struct epoll_loop *ep = calloc(1, sizeof *ep);
 
 	if (ep == NULL)
 		abort();
+	ep->wakes_us = UINT64_MAX;
 	ep->fd = epoll_create1(EPOLL_CLOEXEC);
-	if (ep->fd < 0) {
+	ep->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (ep->fd < 0 || ep->timer < 0 ||
+	    epoll_ctl(ep->fd, EPOLL_CTL_ADD, ep->timer, &ev) < 0) {
 		int error = errno;
 
+		if (ep->fd >= 0)
+			(void)close(ep->fd);
+		if (ep->timer >= 0)
+			(void)close(ep->timer);
 		free(ep);
 		return err_set(e, "58000", BLAST_SESSION,
 		    "cannot make an epoll descriptor: %s", strerror(error));

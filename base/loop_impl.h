@@ -73,9 +73,9 @@ uint64_t wheel_next_us(struct wheel *);
 struct loop_backend {
 	enum loop_kind kind;
 	void (*fini)(struct loop *);
-	/* Waits for at most timeout_us (-1: for ever), refreshes loop->now_us, dispatches
-	 * what happened. */
-	void (*wait)(struct loop *, int64_t timeout_us);
+	/* Waits for events, at the latest until until_us (0: does not wait; UINT64_MAX: for
+	 * ever), refreshes loop->now_us, dispatches what happened. */
+	void (*wait)(struct loop *, uint64_t until_us);
 	/* The io is dirty: send its output, adjust what is awaited. */
 	void (*io_flush)(struct io *);
 	/* Forget the io; calls loop_io_done() once the kernel cannot touch it any more.

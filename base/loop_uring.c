@@ -34,7 +34,6 @@
 #define SLOT_BYTES 4096
 #define SLOT_CAP   ((uint32_t)(SLOT_BYTES - sizeof(struct buf)))
 #define MSGS       64
-#define FEW        4 /* completions a turn */
 
 _Static_assert(
     SLOT_BYTES <= RECV_ROOM_MIN, "the bytes of a slot are copied in one piece");
@@ -54,14 +53,23 @@ enum {
 };
 _Static_assert(IO_RECV_PIN_MAX < 8, "the counter is three bits wide");
 
-/* user_data: address | tag, the io's generation above */
-enum { TAG_RX, TAG_TX, TAG_WATCH, TAG_NONE, TAG_MASK = 7 };
+/* user_data: address | tag, the io's generation above; of a quiet send its index */
+enum { TAG_RX, TAG_TX, TAG_WATCH, TAG_NONE, TAG_QUIET, TAG_TIMEOUT, TAG_BITS = 3 };
+#define TAG_MASK         ((1u << TAG_BITS) - 1)
 #define GENERATION_SHIFT 48
 
 /* A message must stay until it is submitted (IORING_FEAT_SUBMIT_STABLE). */
 struct uring_msg {
 	struct msghdr hdr;
 	struct iovec iov[LOOP_IOV_MAX];
+};
+
+/* A send that completes while it is submitted, one way or the other: the kernel is told
+ * not to wait for room (MSG_DONTWAIT), and to speak up only if not all was taken. */
+struct quiet_send {
+	struct io *io;
+	uint32_t len;
+	int res; /* what was taken, or a negative errno */
 };
 
 struct uring_loop {
@@ -73,9 +81,11 @@ struct uring_loop {
 	unsigned slots_made; /* so many are in use: the ring is used in turn, so all of
 				them would be touched */
 	unsigned slots_out;  /* of these, not in the kernel's hands */
-	bool few;            /* this turn brought little */
+	uint64_t wakes_us;   /* when the armed timeout ends a wait; UINT64_MAX: none is */
 	unsigned n_msgs;
 	struct uring_msg msgs[MSGS];
+	struct quiet_send *quiet; /* since the last wait */
+	unsigned n_quiet, cap_quiet;
 };
 
 static uint64_t
@@ -413,28 +423,60 @@ new_msg(struct uring_loop *u)
 	return &u->msgs[u->n_msgs++];
 }
 
+/* Output that nobody waits for: neither `drained` nor the end of a closing io hangs on it. */
+static bool
+may_be_quiet(const struct io *io)
+{
+	return (io->flags & (IO_ABOVE | IO_CLOSING)) == 0;
+}
+
+static struct quiet_send *
+new_quiet(struct uring_loop *u)
+{
+	if (u->n_quiet == u->cap_quiet) {
+		u->cap_quiet = u->cap_quiet == 0 ? 64 : u->cap_quiet * 2;
+		u->quiet = realloc(u->quiet, u->cap_quiet * sizeof *u->quiet);
+		if (u->quiet == NULL)
+			abort();
+	}
+	return &u->quiet[u->n_quiet++];
+}
+
 static void
-submit_output(struct io *io)
+make_quiet(struct io *io, struct io_uring_sqe *sqe, size_t len)
+{
+	struct uring_loop *u = io->loop->impl;
+
+	sqe->msg_flags |= MSG_DONTWAIT | MSG_WAITALL;
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	sqe->user_data = (uint64_t)u->n_quiet << TAG_BITS | TAG_QUIET;
+	*new_quiet(u) = (struct quiet_send){io, (uint32_t)len, (int)len};
+}
+
+static void
+submit_output(struct io *io, bool quiet)
 {
 	struct uring_loop *u = io->loop->impl;
 	const struct io_out *o = io->out_head;
 	struct io_uring_sqe *sqe;
+	size_t len = o->len;
 
 	if (o->next == NULL) {
 		sqe = new_sqe(u);
-		io_uring_prep_send(
-		    sqe, io->fd, o->buf->data + o->off, o->len, MSG_NOSIGNAL);
+		io_uring_prep_send(sqe, io->fd, o->buf->data + o->off, len, MSG_NOSIGNAL);
 	} else {
 		struct uring_msg *m = new_msg(u);
-		size_t bytes;
 
 		sqe = new_sqe(u);
 		memset(&m->hdr, 0, sizeof m->hdr);
 		m->hdr.msg_iov = m->iov;
-		m->hdr.msg_iovlen = loop_io_iov(io, m->iov, &bytes);
+		m->hdr.msg_iovlen = loop_io_iov(io, m->iov, &len);
 		io_uring_prep_sendmsg(sqe, io->fd, &m->hdr, MSG_NOSIGNAL);
 	}
-	sqe->user_data = user_data(io, TAG_TX);
+	if (quiet)
+		make_quiet(io, sqe, len);
+	else
+		sqe->user_data = user_data(io, TAG_TX);
 	io->flags |= IO_BLOCKED;
 	io->loop->sends++;
 }
@@ -458,24 +500,69 @@ tx_completed(struct io *io, int res)
 		loop_io_dirty(io);
 }
 
-/* The completion of a send ends the next wait at once. With many sends a turn that is no
- * loss, as there is more to do anyway; a few are sent directly, which saves a turn. */
+/* The socket was full: the rest waits for room in the kernel. */
 static void
-send_output(struct io *io)
+quiet_completed(const struct quiet_send *q)
 {
-	const struct uring_loop *u = io->loop->impl;
+	struct io *io = q->io;
+	bool short_of_room = q->res != (int)q->len;
 
-	if (u->few && loop_io_send(io) == LOOP_FAILED)
+	tx_completed(io, q->res);
+	if (short_of_room && io->out_head != NULL &&
+	    !(io->flags & (IO_FINISHING | IO_BLOCKED)))
+		submit_output(io, false);
+}
+
+/* Nothing would end the wait that these need. */
+static bool
+quiet_are_awaited(const struct uring_loop *u)
+{
+	for (unsigned i = 0; i < u->n_quiet; i++) {
+		const struct io *io = u->quiet[i].io;
+
+		if (!may_be_quiet(io) || (io->flags & IO_FINISHING) ||
+		    io->out_bytes != u->quiet[i].len)
+			return true;
+	}
+	return false;
+}
+
+static void
+note_quiet_failures(struct uring_loop *u)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head;
+
+	io_uring_for_each_cqe(&u->ring, head, cqe)
+	{
+		if ((cqe->user_data & TAG_MASK) == TAG_QUIET)
+			u->quiet[cqe->user_data >> TAG_BITS].res = cqe->res;
+	}
+}
+
+/* All that was submitted has completed; those that failed are in the queue. */
+static void
+settle_quiet(struct uring_loop *u)
+{
+	unsigned n = u->n_quiet;
+
+	if (n == 0 || io_uring_sq_ready(&u->ring) > 0 ||
+	    io_uring_cq_has_overflow(&u->ring))
 		return;
-	if (io->out_head != NULL && !(io->flags & IO_FINISHING))
-		submit_output(io);
+	note_quiet_failures(u);
+	for (unsigned i = 0; i < n; i++) {
+		struct quiet_send q = u->quiet[i];
+
+		quiet_completed(&q);
+	}
+	u->n_quiet = 0;
 }
 
 static void
 uring_io_flush(struct io *io)
 {
 	if (!(io->flags & IO_BLOCKED) && io->out_head != NULL)
-		send_output(io);
+		submit_output(io, may_be_quiet(io));
 	deliver_held(io);
 	if (!(io->flags & IO_FINISHING))
 		update_rx(io);
@@ -538,8 +625,12 @@ completed(struct loop *loop, const struct io_uring_cqe *cqe)
 	struct io *io = p;
 	unsigned tag = data & TAG_MASK;
 
-	if (tag == TAG_NONE)
+	if (tag == TAG_NONE || tag == TAG_QUIET)
 		return;
+	if (tag == TAG_TIMEOUT) {
+		((struct uring_loop *)loop->impl)->wakes_us = UINT64_MAX;
+		return;
+	}
 	if (tag == TAG_WATCH) {
 		watch_completed(loop, p, cqe->res);
 		return;
@@ -552,32 +643,53 @@ completed(struct loop *loop, const struct io_uring_cqe *cqe)
 		tx_completed(io, cqe->res);
 }
 
-static int
-submit_and_wait(struct uring_loop *u, int64_t timeout_us)
+/* One timeout stays armed over many turns, so that a wait costs no timer. One that is too
+ * early ends a wait for nothing, once. */
+static void
+arm_timeout(struct uring_loop *u, uint64_t at_us, struct __kernel_timespec *ts)
 {
-	struct __kernel_timespec ts = {
-	    .tv_sec = timeout_us / 1000000,
-	    .tv_nsec = timeout_us % 1000000 * 1000,
-	};
-	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
 
-	if (timeout_us == 0 || io_uring_cq_ready(&u->ring) > 0)
+	if (at_us >= u->wakes_us)
+		return;
+	*ts = (struct __kernel_timespec){
+	    .tv_sec = (long long)(at_us / 1000000),
+	    .tv_nsec = (long long)(at_us % 1000000 * 1000),
+	};
+	sqe = new_sqe(u);
+	if (u->wakes_us == UINT64_MAX) {
+		io_uring_prep_timeout(sqe, ts, 0, IORING_TIMEOUT_ABS);
+		sqe->user_data = TAG_TIMEOUT;
+	} else {
+		io_uring_prep_timeout_update(sqe, ts, TAG_TIMEOUT, IORING_TIMEOUT_ABS);
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		sqe->user_data = TAG_NONE; /* it fails when the timeout has just ended */
+	}
+	u->wakes_us = at_us;
+}
+
+static int
+submit_and_wait(struct uring_loop *u, uint64_t until_us)
+{
+	struct __kernel_timespec ts;
+
+	if (until_us == 0 || io_uring_cq_ready(&u->ring) > 0 || quiet_are_awaited(u))
 		return io_uring_submit_and_get_events(&u->ring);
-	return io_uring_submit_and_wait_timeout(
-	    &u->ring, &cqe, 1, timeout_us < 0 ? NULL : &ts, NULL);
+	arm_timeout(u, until_us, &ts);
+	return io_uring_submit_and_wait(&u->ring, 1);
 }
 
 static void
-uring_wait(struct loop *loop, int64_t timeout_us)
+uring_wait(struct loop *loop, uint64_t until_us)
 {
 	struct uring_loop *u = loop->impl;
 	unsigned n;
 
 	enable(u);
-	submitted(u, submit_and_wait(u, timeout_us));
+	submitted(u, submit_and_wait(u, until_us));
 	loop->now_us = loop_clock_us();
 	n = io_uring_cq_ready(&u->ring);
-	u->few = n <= FEW;
+	settle_quiet(u);
 	for (; n > 0; n--) {
 		struct io_uring_cqe *next, cqe;
 
@@ -615,6 +727,7 @@ uring_fini(struct loop *loop)
 	ASAN_UNPOISON_MEMORY_REGION(u->slots, (size_t)RING_BUFS * SLOT_BYTES);
 	(void)munmap(u->slots, (size_t)RING_BUFS * SLOT_BYTES);
 	(void)munmap(u->buf_ring, BUF_RING_BYTES);
+	free(u->quiet);
 	free(u);
 }
 
@@ -662,6 +775,7 @@ loop_uring_init(struct loop *loop, struct err *e)
 	}
 	u->slots = map((size_t)RING_BUFS * SLOT_BYTES);
 	grow_ring(loop, u);
+	u->wakes_us = UINT64_MAX;
 	loop->impl = u;
 	loop->backend = &uring_backend;
 	return RC_OK;

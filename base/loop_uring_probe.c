@@ -46,6 +46,37 @@ probe_await(struct io_uring *ring, uint64_t data, struct io_uring_cqe *out)
 	return false;
 }
 
+static void
+prep_quiet(struct io_uring *ring, int fd, const void *from, size_t len, uint64_t data)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	io_uring_prep_send(sqe, fd, from, len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	sqe->user_data = data;
+}
+
+/* A send that says nothing when all was taken, and at once how much when it was not. */
+static bool
+probe_quiet_send(struct io_uring *ring, int fd)
+{
+	static const char zeros[1 << 20];
+	int size = 4096;
+	struct io_uring_cqe *cqe;
+	bool ok;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
+		return false;
+	prep_quiet(ring, fd, "x", 1, 5);
+	prep_quiet(ring, fd, zeros, sizeof zeros, 6);
+	if (io_uring_submit(ring) != 2 || io_uring_cq_ready(ring) != 1 ||
+	    io_uring_peek_cqe(ring, &cqe) != 0)
+		return false;
+	ok = cqe->user_data == 6 && cqe->res > 0 && cqe->res < (int)sizeof zeros;
+	io_uring_cqe_seen(ring, cqe);
+	return ok;
+}
+
 /* Carries each operation out once, since a kernel may know the flags and still lack the
  * thing. Returns what is missing, or NULL. */
 static const char *
@@ -78,6 +109,8 @@ probe_ops(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned char *pa
 	sqe->user_data = 3;
 	if (!probe_await(ring, 1, &cqe) || cqe.res != -ECANCELED)
 		return "cancelling";
+	if (!probe_quiet_send(ring, fds[1]))
+		return "quiet send";
 	sqe = io_uring_get_sqe(ring);
 	io_uring_prep_poll_multishot(sqe, fds[0], POLLERR | POLLHUP);
 	sqe->user_data = 4;

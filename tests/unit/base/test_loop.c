@@ -554,6 +554,107 @@ test_bulk_output(void **state)
 	free_end(e);
 }
 
+/* Output below the low water has no completion to wake the loop: what hangs on it must not
+ * wait for the next event, which may be far. */
+struct late {
+	struct deferred first, second;
+	struct end *e;
+	bool closes;
+};
+
+static void
+late_second(struct deferred *d)
+{
+	struct late *l = LIST_ENTRY(d, struct late, second);
+
+	io_write(&l->e->io, "more", 4);
+	if (l->closes)
+		io_close(&l->e->io, 5000);
+}
+
+static void
+late_first(struct deferred *d)
+{
+	struct late *l = LIST_ENTRY(d, struct late, first);
+
+	io_write(&l->e->io, "first ", 6);
+	loop_defer(loop, &l->second); /* behind the flush of this round */
+}
+
+static void
+late_closed(struct end *e)
+{
+	(void)e;
+	loop_stop(loop);
+}
+
+static void *
+late_reader(void *arg)
+{
+	struct late *l = arg;
+
+	assert_peer_reads(l->e, "first more");
+	if (!l->closes)
+		loop_stop(loop);
+	return NULL;
+}
+
+static void
+test_output_below_low_water(void **state)
+{
+	(void)state;
+	for (int closes = 0; closes < 2; closes++) {
+		struct late l = {.e = open_end(), .closes = closes != 0};
+		pthread_t reader;
+
+		l.e->io.low_water = 1 << 20;
+		l.e->on_closed = closes ? late_closed : NULL;
+		io_read_start(&l.e->io);
+		deferred_init(&l.first, late_first);
+		deferred_init(&l.second, late_second);
+		alarm(60); /* no timer of the loop's, which would wake it */
+		loop_defer(loop, &l.first);
+		pthread_create(&reader, NULL, late_reader, &l);
+		loop_run(loop);
+		alarm(0);
+		pthread_join(reader, NULL);
+		assert_int_equal(l.e->closed, closes);
+		free_end(l.e);
+	}
+}
+
+/* More than the socket takes, and nobody to be told when it has left. */
+static void
+test_much_below_low_water(void **state)
+{
+	enum { SIZE = 20 << 20 };
+	static unsigned char out[SIZE], in[SIZE];
+	struct end *e = open_end();
+	size_t got = 0;
+
+	(void)state;
+	fill(out, SIZE, 3);
+	e->io.low_water = UINT32_MAX;
+	for (size_t at = 0; at < SIZE; at += SIZE / 4) {
+		io_write(&e->io, out + at, SIZE / 4);
+		run_ms(3);
+	}
+	fcntl(e->fd, F_SETFL, O_NONBLOCK);
+	for (int i = 0; got < SIZE; i++) {
+		ssize_t n = recv(e->fd, in + got, SIZE - got, 0);
+
+		assert_true(i < 100000);
+		if (n > 0)
+			got += (size_t)n;
+		else
+			run_ms(1);
+	}
+	assert_memory_equal(out, in, SIZE);
+	assert_true(run_until(has_drained, e));
+	assert_int_equal(e->drained, 0);
+	free_end(e);
+}
+
 struct feeder {
 	int fd;
 	size_t len;
@@ -1555,6 +1656,8 @@ static const struct CMUnitTest tests[] = {
     T(test_last_words_before_write_error),
     T(test_write_error_while_stopped),
     T(test_bulk_output),
+    T(test_output_below_low_water),
+    T(test_much_below_low_water),
     T(test_bulk_input_with_stops),
     T(test_forwarding),
     T(test_hoarders),
