@@ -366,7 +366,7 @@ bind_now(struct session *s)
 void
 ext_bind_message(struct session *s)
 {
-	atomic_fetch_add_explicit(&s->db->stats->binds, 1, memory_order_relaxed);
+	stat_add(&s->db->stats->binds, 1);
 	bind_now(s);
 }
 

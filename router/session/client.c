@@ -16,6 +16,28 @@ session_block(struct session *s, enum block why)
 	    why; /* reading goes on until INPUT_HELD_MAX is held: so a client that leaves is noticed */
 }
 
+/* The first one has its place in exec: mostly there is no other. */
+static struct chunk *
+chunk_new(struct exec *x)
+{
+	struct chunk *c =
+	    x->first_chunk.buf == NULL ? &x->first_chunk : malloc(sizeof *c);
+
+	if (c == NULL)
+		abort();
+	return c;
+}
+
+void
+chunk_free(struct exec *x, struct chunk *c)
+{
+	buf_unref(c->buf);
+	if (c == &x->first_chunk)
+		c->buf = NULL;
+	else
+		free(c);
+}
+
 static void
 drop_chunk(struct exec *x)
 {
@@ -26,17 +48,14 @@ drop_chunk(struct exec *x)
 	x->held -= c->len;
 	if (redo_keep(x, c))
 		return;
-	buf_unref(c->buf);
-	free(c);
+	chunk_free(x, c);
 }
 
 static void
 keep_chunk(struct exec *x, struct buf *b, uint32_t off, uint32_t len)
 {
-	struct chunk *c = malloc(sizeof *c);
+	struct chunk *c = chunk_new(x);
 
-	if (c == NULL)
-		abort();
 	*c = (struct chunk){NULL, b, off, len};
 	buf_ref(b);
 	if (x->chunk == NULL)
@@ -432,10 +451,9 @@ session_error(struct session *s, const struct err *e)
 	struct exec *x = session_exec(s);
 	struct msgbuf *out = &x->out;
 
-	atomic_fetch_add_explicit(e->sqlstate[0] == '0' && e->sqlstate[1] == 'A'
-		? &s->db->stats->refused
-		: &s->db->stats->errors,
-	    1, memory_order_relaxed);
+	stat_add(e->sqlstate[0] == '0' && e->sqlstate[1] == 'A' ? &s->db->stats->refused
+								: &s->db->stats->errors,
+	    1);
 	if (e->blast == BLAST_SESSION || s->state == SESSION_LOGIN) {
 		session_fatal(s, e);
 		return;

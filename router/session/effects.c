@@ -119,7 +119,7 @@ effects_transaction_over(struct session *s, bool committed)
 {
 	struct exec *x = s->x;
 
-	if (committed)
+	if (s->vars != s->tx_vars && committed)
 		varset_assign(&s->tx_vars, varset_ref(s->vars));
 	else if (s->vars != s->tx_vars)
 		go_back_to(s, s->tx_vars);

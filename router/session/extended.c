@@ -139,7 +139,7 @@ parse_message(struct session *s)
 		ext_bad_message(s, "Parse");
 		return;
 	}
-	atomic_fetch_add_explicit(&s->db->stats->client_parses, 1, memory_order_relaxed);
+	stat_add(&s->db->stats->client_parses, 1);
 	if (name.len > 0 && names_get(s->names, name) != NULL) {
 		(void)err_set(&e, "42P05", BLAST_STMT,
 		    "prepared statement \"%.*s\" already exists", (int)name.len,

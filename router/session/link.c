@@ -3,12 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct link *
-link_of(struct server *server)
-{
-	return server->link;
-}
-
 /* Clients are not told whether a replica answers: it would be another word for every read. */
 static bool
 hides(const char *name)
@@ -64,12 +58,6 @@ link_param_changed(struct server *server, const char *name, const char *value)
 
 /* ---- replies: a ring that grows ---- */
 
-struct reply *
-link_nth(struct link *l, uint32_t i)
-{
-	return &l->ring[(l->ring_head + i) & (l->ring_cap - 1)];
-}
-
 static void
 grow(struct link *l)
 {
@@ -108,18 +96,6 @@ link_push(struct link *l, enum reply_type type)
 		    0; /* a simple Query drops the server's unnamed statement */
 	l->syncs += ends_cycle(r);
 	return r;
-}
-
-struct reply *
-link_head(struct link *l)
-{
-	return l->ring_len == 0 ? NULL : link_nth(l, 0);
-}
-
-struct reply *
-link_tail(struct link *l)
-{
-	return l->ring_len == 0 ? NULL : link_nth(l, l->ring_len - 1);
 }
 
 void

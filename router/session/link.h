@@ -70,7 +70,11 @@ struct link {
 	uint32_t held_cap, held_n;
 };
 
-struct link *link_of(struct server *);
+static inline struct link *
+link_of(struct server *server)
+{
+	return server->link;
+}
 /* Made at first use; takes over what the server reported at login. */
 struct link *link_get(struct server *);
 void link_free(struct server *);
@@ -80,9 +84,22 @@ void link_param_changed(struct server *, const char *name, const char *value);
 /* ---- replies ---- */
 
 struct reply *link_push(struct link *, enum reply_type);
-struct reply *link_head(struct link *); /* NULL: nothing outstanding */
-struct reply *link_tail(struct link *);
-struct reply *link_nth(struct link *, uint32_t i);
+static inline struct reply *
+link_nth(struct link *l, uint32_t i)
+{
+	return &l->ring[(l->ring_head + i) & (l->ring_cap - 1)];
+}
+/* NULL: nothing outstanding */
+static inline struct reply *
+link_head(struct link *l)
+{
+	return l->ring_len == 0 ? NULL : link_nth(l, 0);
+}
+static inline struct reply *
+link_tail(struct link *l)
+{
+	return l->ring_len == 0 ? NULL : link_nth(l, l->ring_len - 1);
+}
 /* Frees what the entry owns but for `prepared`, which the session releases. */
 void link_pop(struct link *);
 void link_pop_tail(struct link *);

@@ -55,7 +55,7 @@ write_parse(struct session *s, struct prepared *p, const char *name)
 		msg_int32(out, (int32_t)p->oids[i]);
 	msg_end(out);
 	stream_write(&s->server->stream, out->data, out->len);
-	atomic_fetch_add_explicit(&s->db->stats->server_parses, 1, memory_order_relaxed);
+	stat_add(&s->db->stats->server_parses, 1);
 }
 
 static void

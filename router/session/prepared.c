@@ -1,7 +1,6 @@
 #include "router/session/prepared.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "router/session/varset.h"
@@ -162,7 +161,17 @@ prepared_unref(struct prepared *p)
 void
 prepared_name(uint64_t id, char out[PREPARED_NAME_MAX])
 {
-	snprintf(out, PREPARED_NAME_MAX, "weir_%llu", (unsigned long long)id);
+	char digits[20];
+	int n = 0;
+
+	do
+		digits[n++] = (char)('0' + id % 10);
+	while ((id /= 10) > 0);
+	memcpy(out, "weir_", 5);
+	out += 5;
+	while (n > 0)
+		*out++ = digits[--n];
+	*out = '\0';
 }
 
 /* ---- names: a small sorted array; clients rarely have more than some hundred ---- */

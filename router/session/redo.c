@@ -36,8 +36,7 @@ drop_kept(struct exec *x)
 		struct chunk *c = x->kept;
 
 		x->kept = c->next;
-		buf_unref(c->buf);
-		free(c);
+		chunk_free(x, c);
 	}
 	x->n_kept = 0;
 }

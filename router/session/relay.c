@@ -235,7 +235,7 @@ on_error(struct relay *r, const struct read_msg *m)
 	x->fatal_forwarded = slice_eq_str(msg_error_field(m->body, 'V'), "FATAL");
 	if (!head->swallow || extended_reply(head)) {
 		forward_error(r, m);
-		atomic_fetch_add_explicit(&s->db->stats->errors, 1, memory_order_relaxed);
+		stat_add(&s->db->stats->errors, 1);
 	}
 	if (extended_reply(head))
 		discard_to_sync(r);
@@ -548,7 +548,7 @@ session_server_bytes(struct server *server, struct buf *b, uint32_t off, uint32_
 	struct relay r = {.s = s, .server = server, .link = link_of(server), .buf = b};
 
 	server->reader.pieces = pieces;
-	atomic_fetch_add_explicit(&s->db->stats->sent, len, memory_order_relaxed);
+	stat_add(&s->db->stats->sent, len);
 	if (redo_possible(s->x) && reader_at_boundary(&server->reader) &&
 	    redo_wanted(s, b->data + off, len))
 		s->x->redoing = true;

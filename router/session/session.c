@@ -167,7 +167,7 @@ session_exec(struct session *s)
 	x->shard = SHARD_NONE;
 	x->ddl_shard = SHARD_NONE;
 	x->pin_shard = SHARD_NONE;
-	arena_init(&x->arena);
+	arena_init_in(&x->arena, x->arena_room, sizeof x->arena_room);
 	list_init(&x->portals);
 	list_init(&x->parked);
 	list_init(&x->branches);
@@ -185,8 +185,7 @@ drop_chunks(struct exec *x)
 		struct chunk *c = x->chunk;
 
 		x->chunk = c->next;
-		buf_unref(c->buf);
-		free(c);
+		chunk_free(x, c);
 	}
 }
 
@@ -278,8 +277,8 @@ session_cycle_done(struct session *s)
 	if (x->started_us != 0 && st != NULL) {
 		uint64_t took = loop_now_us(s->w->loop) - x->started_us;
 
-		atomic_fetch_add_explicit(&st->queries, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&st->query_us, took, memory_order_relaxed);
+		stat_add(&st->queries, 1);
+		stat_add(&st->query_us, took);
 		histogram_record(st->query_hist, took);
 		if (x->backend != NULL)
 			backend_query_took(x->backend, s->w->index, took);
@@ -287,11 +286,10 @@ session_cycle_done(struct session *s)
 	if (s->tx == 'I') {
 		extended_reset(s);
 		if (st != NULL && x->started_us != 0)
-			atomic_fetch_add_explicit(&st->xacts, 1, memory_order_relaxed);
+			stat_add(&st->xacts, 1);
 		if (st != NULL && x->tx_started_us != 0)
-			atomic_fetch_add_explicit(&st->xact_us,
-			    loop_now_us(s->w->loop) - x->tx_started_us,
-			    memory_order_relaxed);
+			stat_add(
+			    &st->xact_us, loop_now_us(s->w->loop) - x->tx_started_us);
 		x->tx_started_us = 0;
 		s->txns++;
 		if (s->server != NULL && link_quiet(link_of(s->server)) &&
@@ -467,8 +465,7 @@ received(struct stream *st, struct buf *b, uint32_t off, uint32_t len)
 	struct session *s = LIST_ENTRY(st, struct session, stream);
 
 	if (s->state == SESSION_IDLE || s->state == SESSION_ACTIVE) {
-		atomic_fetch_add_explicit(
-		    &s->db->stats->received, len, memory_order_relaxed);
+		stat_add(&s->db->stats->received, len);
 		session_bytes(s, b, off, len);
 	} else if (s->state == SESSION_RAW) {
 		if (s->server != NULL)

@@ -93,6 +93,7 @@ struct exec {
 	struct session *session;
 	struct arena
 	    arena; /* until the end of the cycle (Sync, or the answer to Query) */
+	struct chunk first_chunk;
 	struct chunk *chunk,
 	    *chunk_last; /* input not worked through yet; the reader stands in the first */
 	struct chunk *kept,
@@ -198,6 +199,7 @@ struct exec {
 	struct msgbuf head; /* its first bytes, until its names are known */
 	struct lookup
 	    *lookup; /* the one under way; told to forget us when the session goes */
+	char arena_room[512]; /* the arena's first block */
 };
 
 struct session {
@@ -273,6 +275,7 @@ void session_login_changed(struct session *); /* looked-up things arrived */
 void session_bytes(struct session *, struct buf *, uint32_t off, uint32_t len);
 void session_run(struct session *);
 bool session_schema_behind(const struct session *);
+void chunk_free(struct exec *, struct chunk *); /* gives its buffer back */
 void session_block(struct session *, enum block);
 /* The message is looked at again when all before it is answered. False: it is. */
 bool session_await_answers(struct session *);

@@ -9,10 +9,13 @@ static void plan_query(struct session *);
 static bool
 query_text(const struct read_msg *m, struct slice *sql)
 {
+	const char *end;
+
 	*sql = m->body;
 	if (sql->len == 0 || sql->ptr[sql->len - 1] != '\0')
 		return false;
-	sql->len = strnlen(sql->ptr, sql->len);
+	end = memchr(sql->ptr, '\0', sql->len);
+	sql->len = (size_t)(end - sql->ptr);
 	return true;
 }
 

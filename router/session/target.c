@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "router/route/map.h"
-#include "router/sql/encoding.h"
 
 /* ---- planning ---- */
 
@@ -20,16 +19,7 @@ session_one_shard(const struct session *s)
 void
 session_env(const struct session *s, struct sql_env *env)
 {
-	const char *encoding = varset_get(s->params, "client_encoding");
-	const char *strings = varset_get(s->params, "standard_conforming_strings");
-
-	enum sql_encoding enc = ENC_UTF8;
-
-	memset(env, 0, sizeof *env);
-	if (encoding != NULL)
-		(void)sql_encoding_parse(encoding, &enc);
-	env->encoding = (uint8_t)enc;
-	env->standard_strings = strings == NULL || strcmp(strings, "off") != 0;
+	*env = varset_known(s->params)->env;
 }
 
 struct shape *
@@ -39,14 +29,6 @@ session_shape(struct session *s, struct slice sql, struct sql_consts *consts)
 
 	session_env(s, &env);
 	return shape_get(s->w->shapes, sql, &env, consts);
-}
-
-static const char *
-reported(const struct session *s, const char *name, const char *otherwise)
-{
-	const char *value = varset_get(s->params, name);
-
-	return value == NULL ? otherwise : value;
 }
 
 /* The search path as the session set it: not reported by PostgreSQL 15, so taken from the SET itself. */
@@ -61,15 +43,17 @@ search_path(struct session *s)
 void
 session_plan_ctx(struct session *s, struct plan_ctx *ctx)
 {
+	const struct var_known *known = varset_known(s->params);
+
 	memset(ctx, 0, sizeof *ctx);
 	ctx->map = s->db->cluster->conf->map;
 	ctx->schema = dbview_schema(s->db);
 	ctx->search_path = search_path(s);
 	ctx->user = s->identity->user;
-	ctx->date_style = reported(s, "DateStyle", "ISO, MDY");
-	ctx->time_zone = reported(s, "TimeZone", "UTC");
-	ctx->client_encoding = reported(s, "client_encoding", "UTF8");
-	ctx->server_encoding = reported(s, "server_encoding", "UTF8");
+	ctx->date_style = known->date_style;
+	ctx->time_zone = known->time_zone;
+	ctx->client_encoding = known->client_encoding;
+	ctx->server_encoding = known->server_encoding;
 	ctx->arena = &session_exec(s)->arena;
 }
 
@@ -428,8 +412,7 @@ adopt(struct session *s, struct server *server)
 	server->stream.io.low_water = OUTPUT_LOW;
 	x->gave_up = false;
 	x->trouble_since_us = 0;
-	atomic_fetch_add_explicit(
-	    &s->db->stats->server_assignments, 1, memory_order_relaxed);
+	stat_add(&s->db->stats->server_assignments, 1);
 }
 
 static void
@@ -438,8 +421,7 @@ granted(struct waiter *w, struct server *server)
 	struct exec *x = LIST_ENTRY(w, struct exec, waiter);
 	struct session *s = x->session;
 
-	atomic_fetch_add_explicit(&s->db->stats->wait_us,
-	    loop_now_us(s->w->loop) - w->since_us, memory_order_relaxed);
+	stat_add(&s->db->stats->wait_us, loop_now_us(s->w->loop) - w->since_us);
 	histogram_record(s->db->stats->wait_hist, loop_now_us(s->w->loop) - w->since_us);
 	adopt(s, server);
 	if (session_replay(s) == RC_OK)
@@ -741,8 +723,7 @@ session_sent(struct session *s, const struct plan *plan, const struct sql_stmts 
 		x->started_us = loop_now_us(s->w->loop);
 		session_start_timer(s);
 	}
-	atomic_fetch_add_explicit(
-	    &s->db->stats->plans[plan->kind], 1, memory_order_relaxed);
+	stat_add(&s->db->stats->plans[plan->kind], 1);
 }
 
 /* At ReadyForQuery 'I' with nothing outstanding; what is applied on it stands in its link. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "router/sql/encoding.h"
+
 #define TABLE_SIZE 4096
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -68,6 +70,46 @@ parse_subset(const struct var *v, int n)
 	return m == n ? NULL : intern_locked(some, m);
 }
 
+static const struct var_known nothing_known = {
+    .client_encoding = "UTF8",
+    .server_encoding = "UTF8",
+    .date_style = "ISO, MDY",
+    .time_zone = "UTC",
+    .env = {.encoding = ENC_UTF8, .standard_strings = true},
+};
+
+static void
+get_known(const struct varset *s, const char *name, const char **to)
+{
+	const char *value = varset_get(s, name);
+
+	if (value != NULL)
+		*to = value;
+}
+
+static void
+fill_known(struct varset *s)
+{
+	struct var_known *k = &s->known;
+	const char *strings = varset_get(s, "standard_conforming_strings");
+	enum sql_encoding encoding;
+
+	*k = nothing_known;
+	get_known(s, "client_encoding", &k->client_encoding);
+	get_known(s, "server_encoding", &k->server_encoding);
+	get_known(s, "DateStyle", &k->date_style);
+	get_known(s, "TimeZone", &k->time_zone);
+	if (sql_encoding_parse(k->client_encoding, &encoding))
+		k->env.encoding = (uint8_t)encoding;
+	k->env.standard_strings = strings == NULL || strcmp(strings, "off") != 0;
+}
+
+const struct var_known *
+varset_known(const struct varset *s)
+{
+	return s == NULL ? &nothing_known : &s->known;
+}
+
 static struct varset *
 create(const struct var *v, int n, uint64_t hash)
 {
@@ -90,6 +132,7 @@ create(const struct var *v, int n, uint64_t hash)
 		s->v[i].value = at;
 		at = stpcpy(at, v[i].value) + 1;
 	}
+	fill_known(s);
 	return s;
 }
 

@@ -10,9 +10,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "router/sql/shape.h"
+
 struct var {
 	const char *name; /* lower case */
 	const char *value;
+};
+
+/* What every statement asks of what a server reported; taken from the set once, when it is made. */
+struct var_known {
+	const char *client_encoding, *server_encoding, *date_style, *time_zone;
+	struct sql_env env;
 };
 
 struct varset {
@@ -22,6 +30,7 @@ struct varset {
 	struct varset *next; /* in the intern table */
 	struct varset *
 	    parse_set; /* those that change how a text is parsed (search_path …); NULL: none */
+	struct var_known known;
 	struct var v[]; /* sorted by name */
 };
 
@@ -32,6 +41,8 @@ void varset_unref(struct varset *);
 struct varset *varset_with(const struct varset *set, const char *name, const char *value);
 /* NULL when it is not in it. Names compare without regard to ASCII case. */
 const char *varset_get(const struct varset *, const char *name);
+/* PostgreSQL's own defaults stand for what is not in it. */
+const struct var_known *varset_known(const struct varset *);
 /* Releases the reference in *slot and puts the set there (whose reference it takes). */
 void varset_assign(struct varset **slot, struct varset *set);
 

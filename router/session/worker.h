@@ -51,6 +51,15 @@ struct dbstats {
 	struct histogram *query_hist, *wait_hist;
 };
 
+/* By the worker itself, the only writer: no locked instruction. */
+static inline void
+stat_add(_Atomic uint64_t *stat, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(stat, memory_order_relaxed);
+
+	atomic_store_explicit(stat, now + n, memory_order_relaxed);
+}
+
 struct worker {
 	struct loop *loop;
 	int index;
