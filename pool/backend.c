@@ -9,12 +9,15 @@
  * never report. */
 #include "pool/backend.h"
 
+#include <arpa/inet.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "pool/quota.h"
+#include "wire/login.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -106,6 +109,18 @@ limits_init(struct backend_limits *l)
 	l->breaker_open_us = 5 * SECOND;
 	l->breaker_failures = 3;
 	l->server_check_delay_us = 30 * SECOND;
+	l->dns_max_ttl_us = 15 * SECOND;
+}
+
+static bool
+is_name(const struct backend_target *t)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	return t->host != NULL && (t->hostaddr == NULL || *t->hostaddr == 0) &&
+	    *t->host != '/' && *t->host != '@' &&
+	    inet_pton(AF_INET, t->host, address) != 1 &&
+	    inet_pton(AF_INET6, t->host, address) != 1;
 }
 
 struct backend *
@@ -126,6 +141,7 @@ backend_create(const char *database, const char *shard, int position, int weight
 	b->weight = weight;
 	b->first = position;
 	target_copy(&b->target, target);
+	b->named = is_name(target);
 	limits_init(&b->limits);
 	(void)pthread_mutex_init(&b->lock, NULL);
 	list_init(&b->lanes);
@@ -152,6 +168,7 @@ backend_unref(struct backend *b)
 		return;
 	target_fini(&b->target);
 	SSL_CTX_free(b->tls);
+	free(b->addresses);
 	quota_unref(b->quota);
 	free((char *)b->database);
 	free((char *)b->shard);
@@ -168,6 +185,69 @@ backend_same(const struct backend *b, const char *database, const char *shard,
 {
 	return b->position == position && strcmp(b->database, database) == 0 &&
 	    strcmp(b->shard, shard) == 0 && target_same(&b->target, target);
+}
+
+/* ---- addresses of its name ---- */
+
+static bool
+knows(const struct login_address *list, int n, const struct login_address *a)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i].len == a->len && memcmp(&list[i].any, &a->any, a->len) == 0)
+			return true;
+	return false;
+}
+
+/* Their order may change with each answer, and says nothing. */
+bool
+backend_set_addresses(struct backend *b, const struct login_address *list, int n)
+{
+	bool same;
+
+	pthread_mutex_lock(&b->lock);
+	same = n == b->n_addresses;
+	for (int i = 0; i < n; i++)
+		same = same && knows(b->addresses, b->n_addresses, &list[i]);
+	if (!same) {
+		free(b->addresses);
+		b->addresses = malloc((size_t)n * sizeof *list);
+		if (b->addresses == NULL)
+			abort();
+		memcpy(b->addresses, list, (size_t)n * sizeof *list);
+		b->n_addresses = n;
+		atomic_fetch_add(&b->moves_of_name, 1);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return !same;
+}
+
+bool
+backend_is_at(struct backend *b, const struct login_address *a)
+{
+	bool good;
+
+	pthread_mutex_lock(&b->lock);
+	good = b->n_addresses == 0 || knows(b->addresses, b->n_addresses, a);
+	pthread_mutex_unlock(&b->lock);
+	return good;
+}
+
+bool
+backend_is_at_text(struct backend *b, const char *address)
+{
+	bool good;
+
+	pthread_mutex_lock(&b->lock);
+	good = b->n_addresses == 0;
+	for (int i = 0; i < b->n_addresses && !good; i++) {
+		char text[NI_MAXHOST];
+
+		good = getnameinfo(&b->addresses[i].any, b->addresses[i].len, text,
+			   sizeof text, NULL, 0, NI_NUMERICHOST) == 0 &&
+		    strcmp(text, address) == 0;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return good;
 }
 
 void

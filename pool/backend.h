@@ -19,6 +19,8 @@
 
 #define WORKERS_MAX 64
 
+struct login_address; /* wire/login.h */
+
 enum backend_role { ROLE_UNKNOWN, ROLE_PRIMARY, ROLE_REPLICA };
 
 /* Circuit breaker, fed by probes and by passive errors (connection refused, reset, login
@@ -52,7 +54,7 @@ struct backend_limits {
 	_Atomic uint64_t max_replica_lag_us, probe_interval_us, probe_timeout_us,
 	    breaker_open_us;
 	atomic_int breaker_failures;
-	_Atomic uint64_t server_check_delay_us;
+	_Atomic uint64_t server_check_delay_us, dns_max_ttl_us;
 	atomic_bool server_round_robin;
 };
 
@@ -68,6 +70,7 @@ struct backend {
 	bool several;
 	int first;
 	struct backend_target target; /* (const) */
+	bool named;                   /* (const) its host is a name that is looked up */
 	struct backend_limits limits;
 	struct quota *quota; /* (const) its database's: max_db_connections */
 
@@ -112,7 +115,12 @@ struct backend {
 	uint64_t last_error_us; /* wall clock, under lock */
 	char *check_query;      /* under lock; NULL: an empty query */
 	SSL_CTX *tls;           /* under lock; made at first use */
-	struct list lanes;      /* under lock; of each login, see pool_impl.h */
+	/* What the name stood for when it was looked up last; under lock; 0: not yet. */
+	struct login_address *addresses;
+	int n_addresses;
+	atomic_uint moves_of_name; /* counts other answers */
+	_Atomic uint64_t looked_up_us;
+	struct list lanes; /* under lock; of each login, see pool_impl.h */
 
 	/* ---- totals for SHOW and metrics ---- */
 	_Atomic uint64_t n_connects, n_connect_failures, n_evictions, n_moves;
@@ -144,6 +152,12 @@ enum rc backend_tls(
 bool backend_can_probe(const struct backend *);
 /* The role as probed, or assumed where it cannot be: position 0 is the primary. */
 enum backend_role backend_role(const struct backend *);
+
+/* What its name stands for now. True when that is not what it stood for before. */
+bool backend_set_addresses(struct backend *, const struct login_address *, int n);
+/* Does its name stand for this address, as far as is known? The text is a numeric one. */
+bool backend_is_at(struct backend *, const struct login_address *);
+bool backend_is_at_text(struct backend *, const char *address);
 
 /* A query took so long here; by that worker only. */
 void backend_query_took(struct backend *, int worker, uint64_t us);

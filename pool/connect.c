@@ -1,4 +1,4 @@
-/* What the dialer does for a pool: opening connections, and cancel requests. Everything
+/* What the dialer does for a pool: opening connections, looking names up, and cancel requests. Everything
  * that a job needs is copied into it, since the pool's credential may change while it
  * runs; the server of a cancel request lives until it is done. */
 #include "pool/pool_impl.h"
@@ -186,6 +186,9 @@ dial_worked(struct dial *d)
 	s->close_needed = d->epoch != p->epoch || too_much;
 	if (d->known.set && p->password != NULL)
 		p->known = d->known;
+	if (!backend_is_at(
+		p->backend, &s->remote)) /* a newer answer than the known one */
+		atomic_store(&p->backend->looked_up_us, 0);
 	p->site->failures = 0;
 	p->site->retry_us = 0;
 	backend_worked(p->backend);
@@ -361,6 +364,92 @@ dial_start(struct pool *p)
 	job_prepare(&d->j, p, dial_run, dial_done);
 	set_ask(d);
 	job_begin(&d->j);
+}
+
+/* ---- names ---- */
+
+struct look_up {
+	struct pool_job j;
+	struct pool *pool;
+	struct login_address list[LOGIN_ADDRESSES_MAX];
+	int n;
+};
+
+static void
+look_up_run(struct job *job)
+{
+	struct look_up *l = LIST_ENTRY(job, struct look_up, j.job);
+
+	l->j.rc = login_look_up(&l->j.target, l->list, &l->n, &l->j.err);
+}
+
+static void
+look_up_forget(struct pool_job *j)
+{
+	struct look_up *l = LIST_ENTRY(j, struct look_up, j);
+
+	job_end(j, l->pool);
+	free(l);
+}
+
+/* A name that cannot be looked up changes nothing: its server may well be there. */
+static void
+look_up_done(struct job *job)
+{
+	struct look_up *l = LIST_ENTRY(job, struct look_up, j.job);
+	struct backend *b = job->backend;
+	bool first = atomic_load(&b->moves_of_name) == 0;
+
+	if (l->j.rc != RC_OK)
+		log_line(LOG_NOTICE, "cannot look up a server's name", "backend",
+		    b->label, "error", l->j.err.msg, NULL);
+	else if (backend_set_addresses(b, l->list, l->n) && !first)
+		log_line(LOG_NOTICE, "a server's name stands for other addresses now",
+		    "backend", b->label, "host", b->target.host, NULL);
+	look_up_forget(&l->j);
+}
+
+static void
+look_up_start(struct site *s)
+{
+	struct look_up *l = calloc(1, sizeof *l);
+
+	if (l == NULL)
+		abort();
+	l->pool = LIST_ENTRY(s->members.next, struct pool, member);
+	l->j.forget = look_up_forget;
+	job_prepare(&l->j, l->pool, look_up_run, look_up_done);
+	job_begin(&l->j);
+}
+
+static void
+mark_moved(struct server *s, void *arg)
+{
+	struct site *site = arg;
+
+	if (!backend_is_at(site->backend, &s->remote))
+		s->close_needed = true;
+}
+
+void
+site_follow_name(struct site *s, uint64_t now_us)
+{
+	struct backend *b = s->backend;
+	uint64_t ttl = atomic_load(&b->limits.dns_max_ttl_us),
+		 last = atomic_load(&b->looked_up_us);
+	unsigned moves = atomic_load(&b->moves_of_name);
+
+	if (!b->named || list_empty(&s->members))
+		return;
+	if (ttl > 0 && atomic_load(&b->connections) > 0 &&
+	    (last == 0 || now_us >= last + ttl) &&
+	    atomic_compare_exchange_strong(&b->looked_up_us, &last, now_us))
+		look_up_start(s);
+	if (moves == s->moves_of_name)
+		return;
+	s->moves_of_name = moves;
+	LIST_FOREACH(n, &s->members)
+		pool_each_server(LIST_ENTRY(n, struct pool, member), mark_moved, s);
 }
 
 /* ---- cancelling ---- */

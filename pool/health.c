@@ -32,8 +32,9 @@ struct watch {
 	struct backend *backend; /* a reference */
 	PGconn *conn;
 	enum phase phase;
-	short events; /* to poll for */
-	int slot;     /* in the poll set, -1: not there */
+	short events;           /* to poll for */
+	unsigned moves_of_name; /* of the backend, as obeyed */
+	int slot;               /* in the poll set, -1: not there */
 	uint64_t next_us, deadline_us, sent_us;
 };
 
@@ -304,10 +305,25 @@ go_on_asking(struct health *h, struct watch *w, uint64_t now)
 	}
 }
 
+/* Its name stands for another server now: that one is to be probed. */
+static void
+follow_name(struct watch *w)
+{
+	unsigned moves = atomic_load(&w->backend->moves_of_name);
+	const char *address = w->conn == NULL ? NULL : PQhostaddr(w->conn);
+
+	if (moves == w->moves_of_name)
+		return;
+	w->moves_of_name = moves;
+	if (address != NULL && *address != 0 && !backend_is_at_text(w->backend, address))
+		drop(w);
+}
+
 static void
 begin_probe(struct health *h, struct watch *w, uint64_t now)
 {
 	w->deadline_us = now + atomic_load(&w->backend->limits.probe_timeout_us);
+	follow_name(w);
 	if (w->conn == NULL)
 		begin_connect(h, w, now);
 	else

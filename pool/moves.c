@@ -72,6 +72,8 @@ unpack(struct parcel *x)
 	s->remote = was->remote;
 	s->link = was->link;
 	s->jitter = was->jitter;
+	if (p->backend->named && !backend_is_at(p->backend, &s->remote))
+		s->close_needed = true;
 	server_rest(s);
 	s->idle_since_us = was->idle_since_us;
 }

@@ -61,11 +61,12 @@ struct site {
 	struct deferred serve;
 	struct timer wake; /* end of a pause after a failure, reserve */
 	int n_active, n_idle, n_waiting, n_dialing;
-	int n_places;          /* at hand, without a connection */
-	int n_expected;        /* places that evictions will bring */
-	int tokens;            /* serve: expected places not spoken for yet */
-	unsigned round;        /* serve: of provide() */
-	uint64_t asked_places; /* workers that were asked to evict since somebody came to
+	int n_places;           /* at hand, without a connection */
+	int n_expected;         /* places that evictions will bring */
+	unsigned moves_of_name; /* of the backend's, as obeyed */
+	int tokens;             /* serve: expected places not spoken for yet */
+	unsigned round;         /* serve: of provide() */
+	uint64_t asked_places;  /* workers that were asked to evict since somebody came to
 				  wait */
 	/* failed connects */
 	int failures;
@@ -219,6 +220,9 @@ bool site_may_dial(const struct site *, uint64_t now_us);
 /* ---- connect.c ---- */
 /* The caller has a place for it and the lane was entered. */
 void dial_start(struct pool *);
+/* Looks the server's name up anew, once for all workers, when dns_max_ttl is over; has
+ * connections closed that go elsewhere than the name does now. */
+void site_follow_name(struct site *, uint64_t now_us);
 /* Frees those whose end was not told: no loop and no dialer is there any more. */
 void jobs_forget(struct pools *);
 

@@ -494,6 +494,7 @@ janitor(struct timer *t)
 		struct site *s = LIST_ENTRY(n, struct site, node);
 
 		keep_minimum(s, now);
+		site_follow_name(s, now);
 		s->asked_places = 0;
 		if (s->n_waiting > 0)
 			site_want_serve(s);

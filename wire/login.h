@@ -125,6 +125,10 @@ struct login_result {
 	unsigned notices;
 };
 
+#define LOGIN_ADDRESSES_MAX 16
+/* The addresses of a target, as its name resolves now. Blocks. */
+enum rc login_look_up(const struct login_target *,
+    struct login_address list[LOGIN_ADDRESSES_MAX], int *n, struct err *) WARN_UNUSED;
 /* Tries each address in turn. deadline_ms is counted from now, for all of them. */
 enum rc login_connect(const struct login_target *, int deadline_ms, struct login_result *,
     struct err *) WARN_UNUSED;

@@ -564,10 +564,9 @@ address_text(
 	    out, size, a->any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-#define ADDRESSES_MAX 16
-
-static enum rc
-look_up(const struct login_target *t, struct login_address *list, int *n, struct err *e)
+enum rc
+login_look_up(const struct login_target *t,
+    struct login_address list[LOGIN_ADDRESSES_MAX], int *n, struct err *e)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM},
 			*found;
@@ -575,7 +574,7 @@ look_up(const struct login_target *t, struct login_address *list, int *n, struct
 	const char *host = numeric ? t->hostaddr : t->host;
 	int rc;
 
-	memset(list, 0, sizeof *list * ADDRESSES_MAX);
+	memset(list, 0, sizeof *list * LOGIN_ADDRESSES_MAX);
 	*n = 0;
 	if (is_local(t)) {
 		*n = 1;
@@ -587,7 +586,7 @@ look_up(const struct login_target *t, struct login_address *list, int *n, struct
 		return err_set(e, "08001", BLAST_SESSION,
 		    "could not translate host name \"%.100s\" to address: %s",
 		    host == NULL ? "" : host, gai_strerror(rc));
-	for (struct addrinfo *a = found; a != NULL && *n < ADDRESSES_MAX;
+	for (struct addrinfo *a = found; a != NULL && *n < LOGIN_ADDRESSES_MAX;
 	     a = a->ai_next) {
 		if (a->ai_addrlen > sizeof list->in6)
 			continue;
@@ -615,13 +614,13 @@ login_connect(const struct login_target *t, int deadline_ms, struct login_result
     struct err *e)
 {
 	int64_t deadline = now_ms() + deadline_ms;
-	struct login_address list[ADDRESSES_MAX];
+	struct login_address list[LOGIN_ADDRESSES_MAX];
 	int n;
 
 	memset(out, 0, sizeof *out);
 	out->fd = -1;
 	arena_init(&out->arena);
-	if (look_up(t, list, &n, e) != RC_OK)
+	if (login_look_up(t, list, &n, e) != RC_OK)
 		return RC_ERR;
 	for (int i = 0; i < n; i++) {
 		struct dial d;

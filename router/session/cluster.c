@@ -79,6 +79,7 @@ set_limits(struct backend *b, const struct settings *s)
 	atomic_store(&l->breaker_open_us, s->breaker_open_time_us);
 	atomic_store(&l->breaker_failures, s->breaker_failures);
 	atomic_store(&l->server_check_delay_us, s->server_check_delay_us);
+	atomic_store(&l->dns_max_ttl_us, s->dns_max_ttl_us);
 	atomic_store(&l->server_round_robin, s->server_round_robin);
 	quota_set_limit(b->quota, s->max_db_connections);
 	backend_set_check_query(b, s->server_check_query);

@@ -1,6 +1,7 @@
-"""Several hosts in one conninfo, on servers of this file's own that are stopped and promoted."""
+"""Several hosts in one conninfo, on servers of this file's own that are stopped and promoted; names that move."""
 import os
 import socket
+import subprocess
 import time
 
 import pytest
@@ -148,6 +149,101 @@ def test_several_hosts_need_probes(own, own_weir):
     size = w.log_size()
     w.reload()
     wait_until(lambda: "a login for probes is needed" in w.log_since(size))
+
+
+# ---- names ----
+RESOLVER = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The system's, but for one name: its addresses stand in a file. */
+int
+getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	struct addrinfo **end = out;
+	char line[100];
+	FILE *f;
+
+	if (real == NULL)
+		real = (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT, "getaddrinfo");
+	if (name == NULL || strcmp(name, "db.weir.test") != 0)
+		return real(name, service, hints, out);
+	*out = NULL;
+	f = fopen(getenv("TEST_ADDRESSES"), "r");
+	while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+		line[strcspn(line, "\n")] = 0;
+		if (real(line, service, hints, end) == 0)
+			end = &(*end)->ai_next;
+	}
+	if (f != NULL)
+		fclose(f);
+	return *out == NULL ? EAI_NONAME : 0;
+}
+"""
+
+
+@pytest.fixture
+def names(tmp_path):
+    """A resolver whose answer for db.weir.test a test changes."""
+    source, library, addresses = tmp_path / "resolver.c", tmp_path / "resolver.so", tmp_path / "addresses"
+    source.write_text(RESOLVER)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+
+    class Names:
+        environment = {"LD_PRELOAD": str(library), "TEST_ADDRESSES": str(addresses)}
+
+        def set(self, *texts):
+            new = tmp_path / "addresses.new"
+            new.write_text("".join(t + "\n" for t in texts))
+            os.replace(new, addresses)
+
+    return Names()
+
+
+def test_a_name_that_moves(own, names):
+    """Connections follow the name: at rest soon, at work when they come free, the probe too; the others stay."""
+    one = Relay(own.server("s1p")["port"], "127.0.0.1")
+    other = Relay(own.server("s1p")["port"], "127.0.0.2", one.port)
+    db = ('  { name = "hosts"; %s shards = ( { name = "s1"; primary = "host=db.weir.test port=%d dbname=hosts sslmode=disable"; } ); }'
+          % (FAST, one.port))
+    w = harness.Weir(own, "names", [db], 'dns_max_ttl = "300ms";')
+    env = dict(names.environment)
+    env["ASAN_OPTIONS"] = w.environment()["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
+    names.set("127.0.0.1")
+    try:
+        w.start(faults=env)
+        with w.connect("hosts") as a, w.connect("hosts") as b:
+            for x in (a, b):
+                x.simple("begin")
+                x.simple("select 1")
+            before = b.simple("select pg_backend_pid()")
+            a.simple("commit")
+            assert one.open and not other.open
+            names.set("127.0.0.2", "127.0.0.1")
+            time.sleep(1)
+            assert b.simple("select pg_backend_pid()") == before
+            names.set("127.0.0.2")
+            wait_until(lambda: other.accepted > 0 and len(one.open) <= 2, 30)
+            assert b.simple("select pg_backend_pid()") == before
+            assert a.simple(WHERE) == place(own, "s1p")
+            b.simple("commit")
+            wait_until(lambda: not one.open, 30)
+            assert b.simple("select pg_backend_pid()") != before
+            assert "stands for other addresses" in w.log_since(0)
+            # nothing is known for a while: nothing changes
+            names.set()
+            wait_until(lambda: "cannot look up a server's name" in w.log_since(0), 30)
+            assert other.open and a.simple(WHERE) == b.simple(WHERE) == place(own, "s1p")
+    finally:
+        code = w.stop()
+        one.stop()
+        other.stop()
+    assert code == 0 and not w.sanitizer_reports(), w.log_tail()
 
 
 def test_application_name_and_connect_timeout(own, own_weir):
