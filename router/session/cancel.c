@@ -24,11 +24,22 @@ key_fits(const struct session *s, const struct cancel *c)
 	return c->key_len == len && CRYPTO_memcmp(key, c->key, len) == 0;
 }
 
+/* Is it Weir that keeps the client waiting? */
+static bool
+waits(enum block why)
+{
+	return why == BLOCK_SERVER || why == BLOCK_PRIMARY || why == BLOCK_TOKEN ||
+	    why == BLOCK_ADMIN || why == BLOCK_LOOKUP || why == BLOCK_LSN;
+}
+
 static void
 cancel_waiting(struct session *s)
 {
 	struct err e;
 
+	if (s->x->lookup != NULL)
+		lookup_forget(s->x->lookup);
+	s->x->lookup = NULL;
 	pool_cancel_wait(&s->x->waiter);
 	session_unpark(s);
 	s->x->resume = NULL;
@@ -58,8 +69,7 @@ deliver(struct mail *m)
 	struct session *s = find(c);
 
 	if (s != NULL && s->state == SESSION_ACTIVE && s->x != NULL) {
-		if (s->x->blocked == BLOCK_SERVER || s->x->blocked == BLOCK_PRIMARY ||
-		    s->x->blocked == BLOCK_TOKEN || s->x->blocked == BLOCK_ADMIN)
+		if (waits(s->x->blocked))
 			cancel_waiting(s);
 		else if (s->x->blocked == BLOCK_ENDING)
 			ending_cancel(s);

@@ -33,7 +33,7 @@ struct cluster {
 	atomic_int clients; /* connected to it now */
 	atomic_bool paused, disabled;
 	struct list
-	    logins; /* startup.c's, under lock: what servers report to which kind of login */
+	    logins; /* login.c's, under lock: what servers report to which kind of login */
 	int n_logins;
 	/* Schema knowledge; replaced by the schema loader. */
 	pthread_mutex_t lock;
@@ -61,7 +61,7 @@ struct snapshot *snapshot_ref(struct snapshot *);
 void snapshot_unref(struct snapshot *);
 /* With a reference; NULL: no such database. */
 struct cluster *snapshot_cluster(struct snapshot *, struct slice name);
-void login_params_clear(struct cluster *); /* startup.c */
+void login_params_clear(struct cluster *); /* login.c */
 struct cluster *cluster_ref(struct cluster *);
 /* The first of each cluster is kept; true: this was it. */
 bool cluster_remember_login(struct cluster *, const char *user, const char *password);

@@ -1,4 +1,4 @@
-/* router/session/login.h: what a client's login needs until it is done; shared by startup.c, auth.c and auth_query.c only. */
+/* router/session/login.h: what a client's login needs until it is done; shared by startup.c, auth.c, auth_query.c and login.c only. */
 #ifndef WEIR_ROUTER_SESSION_LOGIN_H
 #define WEIR_ROUTER_SESSION_LOGIN_H
 
@@ -36,7 +36,7 @@ struct client_login {
 	char *password; /* sent in clear; heap */
 };
 
-/* The start-up packet is there. */
+/* ---- auth.c: the start-up packet is there ---- */
 void auth_begin(struct session *);
 void auth_message(struct session *, const struct read_msg *);
 void auth_end(struct client_login *);
@@ -46,6 +46,7 @@ void auth_choose_method(struct session *);
 /* False: there is nobody to ask. */
 bool auth_query_start(struct session *);
 void auth_query_forget(struct auth_job *);
+/* ---- login.c ---- */
 /* Takes the packet's settings over. */
 enum rc login_settings(struct session *, struct err *) WARN_UNUSED;
 /* Authenticated: what servers report is still needed. */

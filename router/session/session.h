@@ -218,8 +218,8 @@ struct session {
 	struct names *names;      /* prepared statements */
 	struct prepared *unnamed; /* a reference */
 	struct tokens *tokens;
-	void *login;      /* STARTUP, AUTH, LOGIN: struct login (startup.c); then NULL */
-	struct list node; /* worker's sessions */
+	void *login; /* STARTUP, AUTH, LOGIN: struct client_login (login.h); then NULL */
+	struct list node;   /* worker's sessions */
 	struct timer timer; /* login, idle, idle in transaction, query */
 	uint64_t id, connected_us, request_us;
 	uint64_t txns;

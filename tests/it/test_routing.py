@@ -1,4 +1,6 @@
 """The shop over two shards: each kind of key finds its shard, reads go to replicas, writes to primaries."""
+import time
+
 import pytest
 
 import harness
@@ -255,3 +257,23 @@ def test_errors_while_a_look_up_is_under_way(looked_up):
             w.send(wire.close("S", "zero") + wire.SYNC)
             w.read_until("Z")
         assert w.simple("select count(*) from things where tenant = 'new3'") == [("0",)]
+
+
+def test_cancel_of_a_look_up(looked_up, fleet):
+    """Weir keeps the client waiting, so it answers the cancel request itself."""
+    fleet.psql(fleet.shard("s1")["primary"], "alter table places rename to slow; create view places as "
+               "select slow.* from slow, pg_sleep(20)", "shop")
+    fleet.psql(fleet.shard("s1")["primary"], "grant all on places to public", "shop")
+    try:
+        with looked_up.connect("shop") as w:
+            w.send(wire.query("insert into things values ('a', 'slow')"))
+            time.sleep(0.5)
+            w.cancel()
+            with pytest.raises(wire.ServerError) as e:
+                w._rows(5)
+            assert e.value.sqlstate == "57014"
+            assert w.simple("select 1") == [("1",)]
+    finally:
+        fleet.psql(fleet.shard("s1")["primary"], "select pg_terminate_backend(pid) from pg_stat_activity where query like "
+                   "'select shard from places%'; drop view places", "shop")
+        fleet.psql(fleet.shard("s1")["primary"], "alter table slow rename to places", "shop")
