@@ -247,7 +247,7 @@ add_created(struct compile *c, const struct sql_rel *rel, bool temp)
 	    rel->schema != NULL ? rel->schema : creation_schema(c, rel->name);
 
 	c->primary = true;
-	if (temp) {
+	if (temp || creates_temp(c, rel)) {
 		c->temp = true;
 		return;
 	}
@@ -525,6 +525,7 @@ compile_stmt(
 	compile_init(&c, p, ctx, views);
 	compile_kind(&c, all, st);
 	hints(&c, all, st);
+	p->temp = c.temp;
 	if (c.failed)
 		p->kind = PROGRAM_ERROR;
 	if (c.plain) {

@@ -146,6 +146,22 @@ search(struct compile *c, const struct schema_table *in_view, const char *name,
 	return false;
 }
 
+/* Temporary tables come first, but where the path itself says when. */
+static bool
+shadows(struct compile *c, const char *name, struct rel_info *r)
+{
+	bool listed = false;
+
+	if (!is_temp(c, name))
+		return false;
+	for (int i = 0; i < c->n_path; i++)
+		listed = listed || strcmp(c->path[i], "pg_temp") == 0;
+	for (int i = 0; listed && strcmp(c->path[i], "pg_temp") != 0; i++)
+		if (try_schema(c, c->path[i], name, c->schema != NULL, r))
+			return false;
+	return true;
+}
+
 static void
 resolve_table(struct compile *c, const struct sql_rel *rel, struct rel_info *r)
 {
@@ -169,7 +185,7 @@ resolve_table(struct compile *c, const struct sql_rel *rel, struct rel_info *r)
 	} else {
 		if (r->in_view == NULL)
 			note_name(c, rel->name);
-		if (r->in_view == NULL && is_temp(c, rel->name)) {
+		if (r->in_view == NULL && shadows(c, rel->name, r)) {
 			r->kind = TABLE_TEMP;
 			return;
 		}
@@ -289,6 +305,12 @@ rel_query(struct compile *c, const struct sql_rel *rel)
 	default:
 		return NULL;
 	}
+}
+
+bool
+creates_temp(const struct compile *c, const struct sql_rel *rel)
+{
+	return rel->schema == NULL && c->n_path > 0 && strcmp(c->path[0], "pg_temp") == 0;
 }
 
 /* The schema in which an unqualified CREATE makes its table: the first of search_path

@@ -249,6 +249,7 @@ plan_run(
 	out->read_only = p->read_only;
 	out->locks_only = p->locks_only;
 	out->sharded = p->sharded;
+	out->temp = p->temp;
 	if (p->kind == PROGRAM_ERROR) {
 		*e = p->err;
 		return RC_ERR;

@@ -35,6 +35,8 @@ struct plan {
 	bool
 	    locks_only; /* not read_only, but all it does is lock the rows that it reads */
 	bool
+	    temp; /* a temporary table is in it, or made: it belongs where the session's are */
+	bool
 	    sharded; /* touches a sharded or reference table (else it is transaction control, SET, catalogs …) */
 	uint64_t shards[16]; /* PLAN_ALL: bitmap, up to 1024 shards */
 	struct {

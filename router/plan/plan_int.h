@@ -90,6 +90,7 @@ struct program {
 	enum program_kind kind;
 	struct err err;
 	bool read_only, sharded, uses_params, writes;
+	bool temp; /* a temporary table is in it */
 	bool locks_only;
 	int fixed; /* shard, or SHARD_NONE */
 	struct pin **pins;
@@ -186,6 +187,8 @@ bool resolve_col(struct compile *, const struct sql_query *, const struct sql_fr
     const struct sql_expr *, struct col *);
 /* The schema in which an unqualified CREATE makes its table. */
 const char *creation_schema(struct compile *, const char *name);
+/* The search path itself says that what is made is temporary. */
+bool creates_temp(const struct compile *, const struct sql_rel *);
 /* A table's own name of a column that is called so in the statement, and the reverse;
  * NULL: not known. */
 const char *real_name(struct compile *, const struct sql_rel *, const char *visible);

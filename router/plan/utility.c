@@ -168,6 +168,7 @@ go(struct compile *c, const struct where *w)
 {
 	int n = shard_set_count(&w->set);
 
+	c->temp = c->temp || w->temp;
 	if (n == 0) {
 		if (!w->temp)
 			go_default(c, NULL);
@@ -186,8 +187,10 @@ ddl_tables(struct compile *c, const struct sql_stmt *st)
 	const struct sql_query *q = st->query;
 	struct where w = {.any = false};
 
-	if (st->temp_object)
+	if (st->temp_object || (q->creates_rel && creates_temp(c, q->from[0]->rel))) {
+		c->temp = true;
 		return;
+	}
 	for (int i = 0; i < q->n_from; i++)
 		if (i == 0 && q->creates_rel)
 			created_rel(c, &w, q, q->from[i]->rel);

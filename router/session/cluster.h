@@ -37,8 +37,9 @@ struct cluster {
 	int n_logins;
 	/* Schema knowledge; replaced by the schema loader. */
 	pthread_mutex_t lock;
-	struct schema *schema;          /* under lock */
-	atomic_uint schema_gen;         /* counts replacements; 0: none yet */
+	struct schema *schema;  /* under lock */
+	atomic_uint schema_gen; /* counts replacements; 0: none yet */
+	_Atomic uint64_t ddl; /* counts all that went through, of temporary tables too */
 	_Atomic uint64_t schema_wanted; /* counts requests (DDL went through) */
 	_Atomic uint64_t schema_done;   /* the count that the schema is as new as */
 	char *login_user,

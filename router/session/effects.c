@@ -39,6 +39,7 @@ savepoint_push(struct exec *x, const char *name, struct varset *vars)
 		abort();
 	p->next = x->savepoints;
 	p->vars = varset_ref(vars);
+	p->temps = temps_ref(x->temps);
 	strcpy(p->name, name);
 	x->savepoints = p;
 }
@@ -50,6 +51,7 @@ savepoint_pop(struct exec *x)
 
 	x->savepoints = p->next;
 	varset_unref(p->vars);
+	temps_unref(p->temps);
 	free(p);
 }
 
@@ -92,6 +94,8 @@ rollback_to(struct session *s, const char *name)
 	while (strcmp(x->savepoints->name, name) != 0)
 		savepoint_pop(x);
 	go_back_to(s, x->savepoints->vars);
+	temps_unref(x->temps);
+	x->temps = temps_ref(x->savepoints->temps);
 	x->tx_failed = false;
 	x->unpin = 0; /* not known how much of it stands; a pin too many does no harm */
 }
@@ -114,6 +118,8 @@ effects_log(struct session *s, enum stmt_kind kind, const char *name, struct sli
 		x->log_done = x->log.n;
 }
 
+#define ROLLED_BACK (PIN_TEMP | PIN_LISTEN | PIN_CURSOR_HOLD)
+
 void
 effects_transaction_over(struct session *s, bool committed)
 {
@@ -127,7 +133,11 @@ effects_transaction_over(struct session *s, bool committed)
 		return;
 	if (committed)
 		s->pins &= (uint8_t)~x->unpin;
+	else /* what it made is gone */
+		s->pins &= (uint8_t) ~(ROLLED_BACK & ~x->tx_pins);
 	x->unpin = 0;
+	x->tx_pins = s->pins;
+	temps_transaction_over(x, committed);
 	if (x->schema_changed)
 		s->w->proc->schema_wanted(s->w->proc, s->db->cluster);
 	x->schema_changed = false;
@@ -368,6 +378,9 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 			s->tx = 'T';
 		break;
 	case STMT_DDL:
+		atomic_fetch_add(&s->db->cluster->ddl, 1);
+		if (temps_made_by(s, stmt))
+			break;
 		atomic_fetch_add(&s->db->cluster->schema_wanted, 1);
 		s->x->schema_changed = true;
 		break;
@@ -448,11 +461,14 @@ effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *p
 	stmt = executed(stmt, prepared);
 	if (s->pins == 0)
 		x->pin_shard = x->shard;
+	if (temps_made_by(s, stmt))
+		s->pins |= PIN_TEMP;
 	s->pins |= (uint8_t)stmt->pins;
 	x->unpin &= (uint8_t)~stmt->pins;
 	x->unpreparable = x->unpreparable || unpreparable(s, stmt);
 	if (stmt->n_sets > 0 && !slice_eq_str(tag, "SELECT 0"))
 		set_configs(s, stmt);
+	temps_apply(s, stmt);
 	statement(s, stmt, prepared, tag);
 	if (logged && x->begin != NULL && stmt->text.len > 0 && tentative(stmt) &&
 	    stmt->kind != STMT_SHOW)

@@ -34,7 +34,7 @@ ddl_count(const struct session *s)
 {
 	const struct cluster *c = s->db->cluster;
 
-	return atomic_load_explicit(&c->schema_wanted, memory_order_relaxed) +
+	return atomic_load_explicit(&c->ddl, memory_order_relaxed) +
 	    atomic_load_explicit(&c->schema_gen, memory_order_relaxed);
 }
 
@@ -302,8 +302,11 @@ execute_on_server(struct session *s, struct portal *portal)
 	ext_forward(s);
 	s->x->unsynced = true;
 	reply = link_push(link_of(s->server), REPLY_EXECUTE);
-	if (portal != NULL)
-		reply->prepared = prepared_ref(portal->prepared);
+	if (portal == NULL)
+		return;
+	reply->prepared = prepared_ref(portal->prepared);
+	if (temps_may_change(s, portal->prepared->shape->stmts))
+		s->x->temps_change = true;
 }
 
 static struct portal *

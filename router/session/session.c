@@ -227,6 +227,8 @@ free_exec(struct session *s)
 	end_cycle(s);
 	branches_drop(s);
 	effects_transaction_over(s, true);
+	temps_unref(x->temps);
+	temps_unref(x->tx_temps);
 	ending_free(x);
 	free(x->pending);
 	free(x->replay_error);

@@ -11,6 +11,7 @@
 #include "pool/health.h"
 #include "router/session/branch.h"
 #include "router/session/link.h"
+#include "router/session/temps.h"
 #include "router/session/txlog.h"
 #include "router/session/worker.h"
 #include "wire/msg.h"
@@ -79,6 +80,7 @@ struct portal {
 struct savepoint {
 	struct savepoint *next;
 	struct varset *vars;
+	struct temps *temps;
 	char name[];
 };
 
@@ -168,6 +170,9 @@ struct exec {
 	int wrote_nth,
 	    n_wrote; /* the current server was the n-th that the transaction wrote on; how many there are */
 	struct savepoint *savepoints;
+	struct temps *temps, *tx_temps; /* temporary tables now, and when it began */
+	uint8_t tx_pins;                /* pins when it began */
+	bool temps_change; /* a statement is under way that makes or drops some */
 	/* what the server reported when the transaction began; NULL: no change since */
 	struct varset *params_before;
 	bool all_reset;      /* RESET ALL or DISCARD ALL ran since */
@@ -370,6 +375,8 @@ struct shape *session_shape(struct session *, struct slice sql, struct sql_const
 enum rc session_plan(struct session *, struct shape *, int i, struct plan_ctx *,
     struct plan *, struct err *) WARN_UNUSED;
 int session_any_shard(const struct session *);
+/* As the session set it. */
+const char *session_search_path(struct session *);
 /* Something of the current statement went to the server. */
 void session_sent(struct session *, const struct plan *, const struct sql_stmts *);
 bool session_one_shard(const struct session *);

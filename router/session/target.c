@@ -32,8 +32,8 @@ session_shape(struct session *s, struct slice sql, struct sql_consts *consts)
 }
 
 /* The search path as the session set it: not reported by PostgreSQL 15, so taken from the SET itself. */
-static const char *
-search_path(struct session *s)
+const char *
+session_search_path(struct session *s)
 {
 	const char *value = varset_get(s->vars, "search_path");
 
@@ -48,13 +48,14 @@ session_plan_ctx(struct session *s, struct plan_ctx *ctx)
 	memset(ctx, 0, sizeof *ctx);
 	ctx->map = s->db->cluster->conf->map;
 	ctx->schema = dbview_schema(s->db);
-	ctx->search_path = search_path(s);
+	ctx->search_path = session_search_path(s);
 	ctx->user = s->identity->user;
 	ctx->date_style = known->date_style;
 	ctx->time_zone = known->time_zone;
 	ctx->client_encoding = known->client_encoding;
 	ctx->server_encoding = known->server_encoding;
 	ctx->arena = &session_exec(s)->arena;
+	ctx->temp_tables = temps_names(s->x->temps, ctx->arena);
 }
 
 int
@@ -160,6 +161,7 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 
 		*plan = (struct plan){.kind = PLAN_ONE,
 		    .shard = shard,
+		    .temp = plan->temp,
 		    .read_only = read_only,
 		    .sharded = true};
 	} else if (rc == RC_ERR && stmt != NULL && stmt->kind != STMT_UNREADABLE) {
@@ -174,7 +176,7 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 	if (plan->kind == PLAN_ALL && session_one_shard(s))
 		*plan = (struct plan){.kind = PLAN_ONE, .shard = 0, .sharded = true};
 	obey_hints(s, shape, stmt, plan);
-	return RC_OK;
+	return temps_place(s, stmt, plan, e);
 }
 
 /* EXECUTE name(…): the prepared statement's plan with these arguments as its parameters. */

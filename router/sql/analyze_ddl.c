@@ -22,12 +22,30 @@ table(struct analysis *an, const PgQuery__RangeVar *v)
 	an_add_table(an, an->stmt->query, v);
 }
 
+static bool
+may_be_temp(const char *schema)
+{
+	return schema == NULL || schema[0] == '\0' || strcmp(schema, "pg_temp") == 0;
+}
+
+void
+an_makes(struct analysis *an, const PgQuery__RangeVar *v)
+{
+	bool in_schema = v->schemaname != NULL && v->schemaname[0] != '\0';
+
+	if (!may_be_temp(v->schemaname))
+		return;
+	an->stmt->makes = arena_strdup(an->arena, v->relname);
+	an->stmt->makes_in_schema = in_schema;
+}
+
 static void
 creates(struct analysis *an, const PgQuery__RangeVar *v)
 {
 	table(an, v);
 	if (v == NULL)
 		return;
+	an_makes(an, v);
 	an->stmt->query->creates_rel = true;
 	if (v->relpersistence != NULL && v->relpersistence[0] == 't')
 		an->stmt->temp_object = true;
@@ -117,14 +135,19 @@ static void
 create_table(struct analysis *an, const PgQuery__CreateStmt *c)
 {
 	creates(an, c->relation);
+	an->stmt->on_commit_drop =
+	    c->oncommit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP;
 	tables_of(an, c->n_inh_relations, c->inh_relations);
 }
 
 static void
 create_as(struct analysis *an, const PgQuery__CreateTableAsStmt *c)
 {
-	if (c->into != NULL)
+	if (c->into != NULL) {
 		creates(an, c->into->rel);
+		an->stmt->on_commit_drop =
+		    c->into->on_commit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP;
+	}
 	an->stmt->query->source =
 	    an_query(an, c->query, an->stmt->query, PLACE_SOURCE, NULL);
 }
@@ -133,6 +156,7 @@ static void
 create_view(struct analysis *an, const PgQuery__ViewStmt *v)
 {
 	creates(an, v->view);
+	an->stmt->makes_view = true;
 	an->stmt->query->creates_view = true;
 	an->stmt->query->source =
 	    an_query(an, v->query, an->stmt->query, PLACE_SOURCE, NULL);
@@ -162,16 +186,52 @@ alter_table(struct analysis *an, const PgQuery__AlterTableStmt *a)
 	}
 }
 
+/* The names of what is dropped, where it may be temporary. */
+static void
+dropped_names(struct analysis *an, const PgQuery__DropStmt *d)
+{
+	const char **names = ARENA_NEW_N(an->arena, const char *, d->n_objects);
+	int n = 0;
+
+	for (size_t i = 0; i < d->n_objects; i++) {
+		const PgQuery__List *l =
+		    d->objects[i]->node_case == NODE(LIST) ? d->objects[i]->list : NULL;
+
+		if (l == NULL || l->n_items == 0 || l->n_items > 2 ||
+		    (l->n_items == 2 && !may_be_temp(an_string(l->items[0]))))
+			continue;
+		names[n] = arena_strdup(an->arena, an_string(l->items[l->n_items - 1]));
+		n++;
+	}
+	an->stmt->drops = names;
+	an->stmt->n_drops = n;
+	an->stmt->cascade = d->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
+}
+
 static void
 drop(struct analysis *an, const PgQuery__DropStmt *d)
 {
 	int behind = names_behind(d->remove_type);
+
+	if (behind == 0)
+		dropped_names(an, d);
 
 	an->stmt->if_needed_alone = d->concurrent;
 	if (behind < 0)
 		object_scope(an, d->remove_type);
 	for (size_t i = 0; i < d->n_objects && behind >= 0; i++)
 		table_of_names(an, d->objects[i], (size_t)behind);
+}
+
+static void
+rename_object(struct analysis *an, const PgQuery__RenameStmt *r)
+{
+	object(an, r->rename_type, r->relation, r->object);
+	if (names_behind(r->rename_type) != 0 || r->relation == NULL ||
+	    !may_be_temp(r->relation->schemaname))
+		return;
+	an->stmt->renames = arena_strdup(an->arena, r->relation->relname);
+	an->stmt->new_name = arena_strdup(an->arena, r->newname);
 }
 
 static void
@@ -330,8 +390,7 @@ object_ddl(struct analysis *an, const PgQuery__Node *n)
 		object(an, n->sec_label_stmt->objtype, NULL, n->sec_label_stmt->object);
 		return true;
 	case NODE(RENAME_STMT):
-		object(an, n->rename_stmt->rename_type, n->rename_stmt->relation,
-		    n->rename_stmt->object);
+		rename_object(an, n->rename_stmt);
 		return true;
 	case NODE(ALTER_OBJECT_SCHEMA_STMT):
 		object(an, n->alter_object_schema_stmt->object_type,

@@ -113,6 +113,8 @@ void an_statement(struct analysis *, const PgQuery__Node *);
 /* False: not one of theirs. */
 bool an_utility(struct analysis *, const PgQuery__Node *);
 void an_ddl(struct analysis *, const PgQuery__Node *);
+/* Notes the name of what a statement makes. */
+void an_makes(struct analysis *, const PgQuery__RangeVar *);
 /* Fills `stmt` for a nested statement and returns it. */
 struct sql_stmt *an_inner(struct analysis *, const PgQuery__Node *);
 

@@ -468,6 +468,9 @@ add_into(struct analysis *an, struct sql_query *q, const PgQuery__IntoClause *in
 	q->into = an->stmt->modifies = true;
 	q->target = ARENA_NEW(an->arena, struct sql_rel);
 	table_rel(an, q, q->target, into->rel, false);
+	an_makes(an, into->rel);
+	an->stmt->on_commit_drop =
+	    into->on_commit == PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_DROP;
 	if (is_temp(into->rel)) {
 		an->stmt->temp_object = true;
 		an->stmt->pins |= PIN_TEMP;

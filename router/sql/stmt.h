@@ -98,7 +98,14 @@ struct sql_stmt {
 	    if_needed_alone; /* cannot run in a transaction block (VACUUM, CREATE INDEX CONCURRENTLY, CREATE DATABASE …) */
 	bool temp_object;    /* creates or drops something in pg_temp */
 	bool uses_session_seq; /* currval(), lastval() */
-	unsigned pins;         /* enum pin_reason bits it asks for when it succeeds */
+	/* Tables, views, sequences by their names, without schema or in pg_temp; the session's temporary ones may be among them. */
+	const char *makes; /* CREATE, SELECT INTO: what it makes; NULL */
+	bool makes_in_schema, makes_view, on_commit_drop; /* of that */
+	const char *const *drops;                         /* DROP */
+	int n_drops;
+	bool cascade;
+	const char *renames, *new_name; /* ALTER … RENAME TO */
+	unsigned pins; /* enum pin_reason bits it asks for when it succeeds */
 	const struct sql_func *funcs; /* every function called, at any level */
 	int n_funcs;
 	/* Utility details */

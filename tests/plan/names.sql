@@ -39,6 +39,16 @@ SELECT * FROM orders;
 SELECT * FROM pg_temp.orders;
 \temp orders
 DELETE FROM orders;
+\temp orders
+\path pg_temp, public
+SELECT * FROM orders;
+\temp orders
+\path public, pg_temp
+SELECT * FROM orders WHERE customer_id = 5;
+\path pg_temp, public
+CREATE TABLE orders (a int);
+\path pg_temp, public
+CREATE TABLE orders AS SELECT 1;
 --- catalogs
 SELECT * FROM pg_class;
 SELECT * FROM pg_catalog.pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace;
