@@ -13,8 +13,10 @@
  *     MERGE_DONE: enough; inputs that have not ended may be cancelled.
  *     MERGE_FAILED: err, with its SQLSTATE. }
  *
- * "Body" is a message without its type byte and length. Bytes that are fed to an input of
- * a CONCAT may stay where they are until MERGE_ROW gave them back.
+ * "Body" is a message without its type byte and length. The bytes that a CONCAT is fed
+ * (no keys, no outs) must stay where they are until MERGE_ROW has given them back and
+ * merge_next() is called again; those of the others are copied. LIMIT 0 is MERGE_DONE at
+ * once: the RowDescription is still the client's due.
  * Thread:  any, one at a time. Pure: no sockets, no clock.
  * Failure: malformed rows (08P01), values that are not of their type (22P03, 22P02),
  *          overflow (22003), columns whose comparison is not known to be exact (0A000). */
@@ -31,19 +33,20 @@
 struct merge_key {
 	int column; /* of the inputs, from 0 */
 	bool desc, nulls_first;
+	bool bytes; /* text that is sorted by COLLATE "C" */
 };
 
-/* How an output column of an AGGREGATE comes from the input columns `a` (and `b`). */
-#define MERGE_OPS(X)                                                                \
-	X(GROUP, "group")     /* a group key, or equal within a group: the first */ \
-	X(COUNT, "count")     /* bigint: sum, 22003 beyond */                       \
-	X(SUM_INT, "sum")     /* bigint partial sums of smallint and int */         \
-	X(SUM_NUMERIC, "sum") /* numeric partial sums of bigint and numeric */      \
-	X(SUM_FLOAT, "sum")   /* real and double; order of addition as it comes */  \
-	X(AVG_NUMERIC, "avg") /* a: numeric or bigint sum, b: bigint count */       \
-	X(AVG_FLOAT, "avg")                                                         \
-	X(MIN, "min")                                                               \
-	X(MAX, "max") X(AND, "and") X(OR, "or") /* bool_and, bool_or, bit_and, bit_or */
+/* How an output column of an AGGREGATE comes from the input column `a`, which has its
+ * name and type, and `b`. NULLs as the aggregate of that name. */
+#define MERGE_OPS(X)                                                     \
+	X(GROUP, "group key") /* the first of the group's */             \
+	X(COUNT, "count")     /* bigint: their sum, 22003 beyond */      \
+	X(SUM_INT, "sum")     /* bigint: sums of smallint and integer */ \
+	X(SUM_NUMERIC, "sum") /* numeric: sums of bigint and numeric */  \
+	X(AVG, "avg")         /* a: numeric sums, b: bigint counts */    \
+	X(MIN, "min")                                                    \
+	X(MAX, "max") /* a where b is least or greatest */               \
+	X(AND, "bool_and") X(OR, "bool_or")
 
 enum merge_op {
 #define X(id, text) MERGE_##id,
@@ -57,8 +60,10 @@ struct merge_out {
 	int a, b;
 };
 
+#define MERGE_CLIENTS (-1) /* the format that the client wants */
+
 struct merge_spec {
-	/* keys: how the inputs are sorted. None: as they come. AGGREGATE: the groups */
+	/* keys: how the inputs are sorted. None: as they come; AGGREGATE: one group */
 	const struct merge_key *keys;
 	int n_keys;
 	int n_distinct; /* rows that agree in the first n keys: the first one counts */
@@ -66,9 +71,15 @@ struct merge_spec {
 	int n_outs;
 	int n_junk; /* columns at the end of the inputs that the client did not ask for */
 	int64_t limit, offset; /* limit -1: none */
-	/* A format code a column for Bind, where the merger computes what it gives; NULL:
-	 * the client's */
-	const int16_t *all_formats;
+	/* The result formats of a fragment's Bind, one for each of its columns: 0, 1, or
+	 * MERGE_CLIENTS: what the client's Bind asks for that column of its own (so for all
+	 * that are not computed or compared). NULL: the client's list as it is. */
+	const int16_t *formats;
+	int n_formats;
+	/* AGGREGATE: what the client's Bind said, for merge_create(); as Bind has it: none
+	 * (all text), one for all, or one a column. Set by the session. */
+	const int16_t *client_formats;
+	int n_client_formats;
 };
 
 enum merge_step { MERGE_FEED, MERGE_ROW, MERGE_DONE, MERGE_FAILED };

@@ -23,8 +23,8 @@
  * connection in one REPEATABLE READ transaction, so that they see one snapshot.
  *
  * MULTI_CONCAT, MULTI_SORTED, MULTI_AGGREGATE: one fragment. It goes to each of its shards
- * (at least one), with the client's result formats or, where `merge.all_formats` is set,
- * as merge.h says. The RowDescriptions must agree in number, name, type (OIDs below 16384),
+ * (at least one), with the client's result formats or, where `merge.formats` is set, with
+ * those (which needs the extended protocol). The RowDescriptions must agree in number, name, type (OIDs below 16384),
  * typmod and format, else the shards' schemas differ: an error that names two shards. The
  * rows go through the merger of merge.h, which says whose row is next and when it is
  * enough (LIMIT: then the other branches are cancelled). The client's tag is SELECT n,

@@ -446,6 +446,11 @@ plan_group(struct build *b, const struct spread *spread, bool *done)
 	g.rows = f.whole;
 	for (size_t i = 0; i < s->n_group_clause; i++)
 		add_key(&g, s->group_clause[i]);
+	if (!g.failed && !g.rows) {
+		rc = plan_aggregate(b, spread, g.keys, g.n_keys, done);
+		if (rc != RC_OK || *done)
+			return rc;
+	}
 	if (!g.failed)
 		lift_end(&g, final->select_stmt);
 	if (g.failed || g.l.n_cols == 0)

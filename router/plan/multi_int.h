@@ -8,6 +8,7 @@
  * multi_tail.c      … and what is left is to sort, cut, make distinct
  * multi_group.c     … or to group: partial aggregates, or their arguments
  * multi_type.c      types of expressions, as far as they are known
+ * multi_merge.c     what the merger can do of both by itself
  * multi_describe.c  words for people */
 #ifndef WEIR_ROUTER_PLAN_MULTI_INT_H
 #define WEIR_ROUTER_PLAN_MULTI_INT_H
@@ -153,6 +154,29 @@ enum rc lift_fragment(
 
 /* pg_type's name of an expression of a level: "int8"; NULL: not known. */
 const char *type_of(struct build *, const struct sql_query *, const PgQuery__Node *);
+
+/* How far the merger can compare values of an expression. */
+enum exactness {
+	EXACT_NOT,
+	EXACT_EQUAL,  /* text: by COLLATE "C", which tells what is equal */
+	EXACT_BINARY, /* in the binary format */
+	EXACT_ANY
+};
+enum exactness exactness_of(
+    struct build *, const struct sql_query *, const PgQuery__Node *);
+
+/* ---- multi_merge.c ---- */
+
+/* The statement with these columns, run on the shards, is what the merger is fed: the
+ * first n_outs are the client's, the others are asked for in binary. */
+enum rc merge_fragment(struct lift *, PgQuery__Node *select, const struct spread *,
+    const int16_t *formats) WARN_UNUSED;
+/* ORDER BY by the merger; in: the fragment, whose ORDER BY is by position. */
+enum rc plan_sorted(
+    struct lift *, PgQuery__Node *select, const struct spread *, bool *done) WARN_UNUSED;
+/* Plain aggregates by the merger. keys: what the groups are by. */
+enum rc plan_aggregate(struct build *, const struct spread *, PgQuery__Node *const *keys,
+    size_t n_keys, bool *done) WARN_UNUSED;
 
 /* ---- the kinds ---- */
 

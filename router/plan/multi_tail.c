@@ -279,6 +279,11 @@ plan_tail(struct build *b, const struct spread *spread, bool *done)
 	if (!limits.known)
 		limits.pushed = -1;
 	push_limit(b, in, &limits);
+	if (limits.known && in->n_distinct_clause == 0 && in->n_sort_clause > 0) {
+		rc = plan_sorted(&l, fragment, spread, done);
+		if (rc != RC_OK || *done)
+			return rc;
+	}
 	if (limits.pushed < 0 && in->n_distinct_clause == 0)
 		in->n_sort_clause = 0;
 	*done = true;

@@ -19,8 +19,8 @@ number_rank(const char *type)
 }
 
 /* A column of a table, through subqueries, CTEs and views. */
-static const char *
-type_of_column(struct build *b, const struct sql_query *q, const struct sql_expr *e)
+static const struct schema_column *
+base_column(struct build *b, const struct sql_query *q, const struct sql_expr *e)
 {
 	struct compile *c = &b->c;
 	struct col col;
@@ -41,7 +41,7 @@ type_of_column(struct build *b, const struct sql_query *q, const struct sql_expr
 		st = columns_of(c, col.rel);
 		i = st == NULL ? -1 : schema_column(st, real);
 		if (i >= 0)
-			return st->columns[i].type;
+			return &st->columns[i];
 		inner = rel_query(c, col.rel);
 		if (inner == NULL || inner->kind != Q_SELECT ||
 		    (col.rel->kind == REL_CTE && col.rel->cte->recursive) ||
@@ -50,6 +50,23 @@ type_of_column(struct build *b, const struct sql_query *q, const struct sql_expr
 		q = inner;
 	}
 	return NULL;
+}
+
+static const char *
+type_of_column(struct build *b, const struct sql_query *q, const struct sql_expr *e)
+{
+	const struct schema_column *c = base_column(b, q, e);
+
+	return c == NULL ? NULL : c->type;
+}
+
+static bool
+is_deterministic(struct build *b, const struct sql_query *q, const PgQuery__Node *n)
+{
+	struct sql_expr e = column_expr(n);
+	const struct schema_column *c = e.kind == EXPR_COL ? base_column(b, q, &e) : NULL;
+
+	return c != NULL && c->deterministic;
 }
 
 /* + - * of two numbers; an operator of a user's would change that. */
@@ -125,6 +142,58 @@ type_of_case(struct build *b, const struct sql_query *q, const PgQuery__CaseExpr
 	return type_of_all(b, q, n, v);
 }
 
+/* Of PostgreSQL's own, which no function of a user's hides. */
+static const char *
+type_of_call(struct build *b, const struct sql_query *q, const PgQuery__FuncCall *f)
+{
+	const char *name = tree_name(f->n_funcname, f->funcname), *t;
+
+	if (func_info(&b->c, f->n_funcname > 1 ? tree_str(f->funcname[0]) : NULL, name,
+		(int)f->n_args, NULL)
+		.user)
+		return NULL;
+	if (strcmp(name, "count") == 0 || strcmp(name, "row_number") == 0 ||
+	    (f->over != NULL &&
+		(strcmp(name, "rank") == 0 || strcmp(name, "dense_rank") == 0)))
+		return "int8";
+	t = f->n_args == 1 ? type_of(b, q, f->args[0]) : NULL;
+	if (t == NULL)
+		return NULL;
+	if (strcmp(name, "min") == 0 || strcmp(name, "max") == 0)
+		return number_rank(t) >= 0 ? t : NULL;
+	if (strcmp(name, "sum") == 0)
+		return number_rank(t) < 0 ? NULL
+		    : number_rank(t) < 2  ? "int8"
+		    : number_rank(t) < 4  ? "numeric"
+					  : t;
+	if (strcmp(name, "avg") == 0)
+		return number_rank(t) < 0 ? NULL
+		    : number_rank(t) < 4  ? "numeric"
+					  : "float8";
+	return NULL;
+}
+
+enum exactness
+exactness_of(struct build *b, const struct sql_query *q, const PgQuery__Node *n)
+{
+	static const char *const any[] = {
+	    "int2", "int4", "int8", "numeric", "oid", "bool", "uuid"};
+	static const char *const binary[] = {"float4", "float8", "date", "time",
+	    "timestamp", "timestamptz", "interval", "bytea"};
+	const char *t = type_of(b, q, n);
+
+	for (size_t i = 0; t != NULL && i < sizeof any / sizeof *any; i++)
+		if (strcmp(t, any[i]) == 0)
+			return EXACT_ANY;
+	for (size_t i = 0; t != NULL && i < sizeof binary / sizeof *binary; i++)
+		if (strcmp(t, binary[i]) == 0)
+			return EXACT_BINARY;
+	return t != NULL && (strcmp(t, "text") == 0 || strcmp(t, "varchar") == 0) &&
+		is_deterministic(b, q, n)
+	    ? EXACT_EQUAL
+	    : EXACT_NOT;
+}
+
 const char *
 type_of(struct build *b, const struct sql_query *q, const PgQuery__Node *n)
 {
@@ -137,6 +206,8 @@ type_of(struct build *b, const struct sql_query *q, const PgQuery__Node *n)
 		return type_of_const(n->a_const);
 	if (NODE_IS(n, A_EXPR))
 		return type_of_operator(b, q, n->a_expr);
+	if (NODE_IS(n, FUNC_CALL))
+		return type_of_call(b, q, n->func_call);
 	if (NODE_IS(n, COALESCE_EXPR))
 		return type_of_all(
 		    b, q, n->coalesce_expr->n_args, n->coalesce_expr->args);

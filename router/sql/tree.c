@@ -457,6 +457,32 @@ tree_coalesce(struct arena *a, PgQuery__Node *left, PgQuery__Node *right)
 }
 
 PgQuery__Node *
+tree_collate(struct arena *a, PgQuery__Node *value, const char *collation)
+{
+	NEW(n, a, COLLATE_CLAUSE, collate_clause, collate_clause);
+	n->collate_clause->arg = value;
+	tree_push(a, &n->collate_clause->n_collname, &n->collate_clause->collname,
+	    tree_string(a, "pg_catalog"));
+	tree_push(a, &n->collate_clause->n_collname, &n->collate_clause->collname,
+	    tree_string(a, collation));
+	return n;
+}
+
+PgQuery__Node *
+tree_sort(struct arena *a, PgQuery__Node *value, bool desc, bool nulls_first)
+{
+	NEW(n, a, SORT_BY, sort_by, sort_by);
+	n->sort_by->node = value;
+	n->sort_by->sortby_dir = desc ? PG_QUERY__SORT_BY_DIR__SORTBY_DESC
+				      : PG_QUERY__SORT_BY_DIR__SORTBY_DEFAULT;
+	n->sort_by->sortby_nulls = nulls_first == desc
+	    ? PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_DEFAULT
+	    : nulls_first ? PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST
+			  : PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST;
+	return n;
+}
+
+PgQuery__Node *
 tree_table(struct arena *a, const char *schema, const char *name, const char *alias)
 {
 	PgQuery__RangeVar *r;

@@ -64,6 +64,8 @@ PgQuery__Node *tree_operator(
     struct arena *, const char *op, PgQuery__Node *left, PgQuery__Node *right);
 PgQuery__Node *tree_nullif(struct arena *, PgQuery__Node *, PgQuery__Node *);
 PgQuery__Node *tree_coalesce(struct arena *, PgQuery__Node *, PgQuery__Node *);
+PgQuery__Node *tree_collate(struct arena *, PgQuery__Node *, const char *collation);
+PgQuery__Node *tree_sort(struct arena *, PgQuery__Node *, bool desc, bool nulls_first);
 PgQuery__Node *tree_table(
     struct arena *, const char *schema, const char *name, const char *alias);
 /* (query) AS alias */

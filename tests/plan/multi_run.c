@@ -9,6 +9,7 @@
  * MESSAGE" (only over shards). Run from the top of the tree. */
 #include <libpq-fe.h>
 
+#include "router/plan/merge_int.h"
 #include "router/sql/encoding.h"
 #include "tests/unit/router/plan/fixture.h"
 
@@ -87,17 +88,22 @@ add_number(struct bytes *b, int64_t v, int size)
 }
 
 static void
+add_field(struct bytes *b, const PGresult *r, int row, int c)
+{
+	bool null = PQgetisnull(r, row, c);
+	int n = PQgetlength(r, row, c);
+
+	add_number(b, null ? -1 : n, 4);
+	if (!null)
+		add(b, PQgetvalue(r, row, c), (size_t)n);
+}
+
+static void
 add_row(struct bytes *b, const PGresult *r, int row)
 {
 	add_number(b, PQnfields(r), 2);
-	for (int c = 0; c < PQnfields(r); c++) {
-		bool null = PQgetisnull(r, row, c);
-		int n = PQgetlength(r, row, c);
-
-		add_number(b, null ? -1 : n, 4);
-		if (!null)
-			add(b, PQgetvalue(r, row, c), (size_t)n);
-	}
+	for (int c = 0; c < PQnfields(r); c++)
+		add_field(b, r, row, c);
 }
 
 /* ---- a result: rows as lines, and what their columns are ---- */
@@ -159,32 +165,125 @@ on_shard(const uint64_t *set, int i)
 	return (set[0] >> i & 1) != 0;
 }
 
+/* libpq knows one format for all columns, so a fragment is asked twice: r[0] in text, r[1]
+ * in binary. The client of these tests wants text. */
+static int
+format_of(const struct multi *m, int column)
+{
+	return column < m->merge.n_formats && m->merge.formats[column] == 1;
+}
+
+static void
+describe(struct bytes *b, const struct multi *m, PGresult *const *r)
+{
+	b->n = 0;
+	add_number(b, PQnfields(r[0]), 2);
+	for (int c = 0; c < PQnfields(r[0]); c++) {
+		add(b, PQfname(r[0], c), strlen(PQfname(r[0], c)) + 1);
+		add_number(b, PQftable(r[0], c), 4);
+		add_number(b, PQftablecol(r[0], c), 2);
+		add_number(b, PQftype(r[0], c), 4);
+		add_number(b, PQfsize(r[0], c), 2);
+		add_number(b, PQfmod(r[0], c), 4);
+		add_number(b, format_of(m, c), 2);
+	}
+}
+
+static void
+add_mixed_row(struct bytes *b, const struct multi *m, PGresult *const *r, int row)
+{
+	add_number(b, PQnfields(r[0]), 2);
+	for (int c = 0; c < PQnfields(r[0]); c++)
+		add_field(b, r[format_of(m, c)], row, c);
+}
+
+/* The merger's row as a line; its columns as take_columns() has them. */
+static void
+take_message(struct rows *out, struct slice row)
+{
+	const char *p = row.ptr + 2;
+	size_t n;
+	FILE *f;
+
+	out->v = realloc(out->v, (out->n + 1) * sizeof *out->v);
+	f = open_memstream(&out->v[out->n++], &n);
+	for (int c = 0; c < be16(row.ptr); c++) {
+		int32_t len = (int32_t)be32(p);
+
+		p += 4;
+		fprintf(f, "%.*s|", len < 0 ? 4 : len, len < 0 ? "NULL" : p);
+		p += len > 0 ? len : 0;
+	}
+	fclose(f);
+}
+
+static void
+take_description(struct rows *out, struct slice d)
+{
+	const char *p = d.ptr + 2;
+	size_t n;
+	FILE *f = open_memstream(&out->columns, &n);
+
+	for (int c = 0; c < be16(d.ptr); c++) {
+		const char *name = p;
+
+		p += strlen(p) + 1;
+		fprintf(f, "%s:%u:%d ", name, be32(p + 6) < 16384 ? be32(p + 6) : 0,
+		    (int32_t)be32(p + 12));
+		p += 18;
+	}
+	fclose(f);
+}
+
 static bool
-concat(const struct multi *m, struct rows *out)
+merged(const struct multi *m, struct rows *out)
 {
 	const struct multi_fragment *f = &m->fragments[0];
-	int64_t skip = m->merge.offset, left = m->merge.limit;
+	PGresult *r[3][2] = {{NULL, NULL}, {NULL, NULL}, {NULL, NULL}};
+	int at[3] = {0, 0, 0}, n = 0;
+	struct merge *merge;
+	struct bytes b = {NULL, 0, 0};
+	struct merge_result next;
+	struct slice client;
+	struct err e = {.sqlstate = ""};
+	enum merge_step step = MERGE_FEED;
 
 	for (int i = 0; i < 3; i++) {
-		PGresult *r;
-
 		if (!on_shard(f->shards, i))
 			continue;
-		r = ask(shards[i], f->query.sql, 0);
-		if (r == NULL)
-			return false;
-		if (out->columns == NULL)
-			take_columns(out, r);
-		for (int k = 0; k < PQntuples(r); k++)
-			if (skip > 0)
-				skip--;
-			else if (left != 0) {
-				take_row(out, r, k);
-				left -= left > 0;
-			}
-		PQclear(r);
+		for (int k = 0; k < 2; k++)
+			if ((r[n][k] = ask(shards[i], f->query.sql, k)) == NULL)
+				return false;
+		n++;
 	}
-	return true;
+	merge = merge_create(&m->merge, n);
+	describe(&b, m, r[0]);
+	if (merge_columns(merge, (struct slice){b.v, b.n}, &client, &e) == RC_OK)
+		take_description(out, client);
+	else
+		step = MERGE_FAILED;
+	while (step != MERGE_DONE && step != MERGE_FAILED) {
+		step = merge_next(merge, &next, &e);
+		if (step == MERGE_ROW)
+			take_message(out, next.row);
+		if (step != MERGE_FEED)
+			continue;
+		if (at[next.input] == PQntuples(r[next.input][0])) {
+			merge_end(merge, next.input);
+			continue;
+		}
+		b.n = 0;
+		add_mixed_row(&b, m, r[next.input], at[next.input]++);
+		merge_feed(merge, next.input, (struct slice){b.v, b.n});
+	}
+	snprintf(why, sizeof why, "%s %s", e.sqlstate, e.msg);
+	merge_destroy(merge);
+	free(b.v);
+	for (int i = 0; i < n; i++) {
+		PQclear(r[i][0]);
+		PQclear(r[i][1]);
+	}
+	return step == MERGE_DONE;
 }
 
 static bool
@@ -296,7 +395,7 @@ run(const struct multi *m, const char *sql, char how)
 	}
 	take(&want, r);
 	PQclear(r);
-	if (!(m->kind == MULTI_INTERMEDIATE ? intermediate(m, &got) : concat(m, &got)))
+	if (!(m->kind == MULTI_INTERMEDIATE ? intermediate(m, &got) : merged(m, &got)))
 		printf("error %s\n", why);
 	else if (differ(&want, &got, how))
 		printf("wrong %s: %s\n", multi_kind_name(m->kind), why);
