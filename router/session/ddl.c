@@ -1,5 +1,6 @@
 /* DDL and maintenance over shards, outside a transaction: one shard after the other, in their order. The answer of the last one goes to the
- * client; a failure ends it and says where it is done and where not. */
+ * client; a failure ends it and says where it is done and where not. The server that a session is pinned to is put aside meanwhile, and runs
+ * its own shard's part. */
 #include "router/session/session.h"
 
 #include <stdio.h>
@@ -42,12 +43,30 @@ on_server(struct session *s)
 	session_block(s, BLOCK_REPLAY);
 }
 
+/* What is done on it counts; a pinned one waits for the end. */
+static void
+leave_server(struct session *s)
+{
+	struct exec *x = s->x;
+
+	if (x->wrote)
+		tokens_wrote(s, x->shard);
+	x->wrote = false;
+	if (s->pins != 0 && x->shard == x->pin_shard)
+		(void)branch_stash(s);
+	else
+		session_release_server(s);
+}
+
 static void
 run(struct session *s)
 {
 	struct exec *x = s->x;
 	struct plan plan = {.kind = PLAN_ONE, .shard = x->ddl_shard, .sharded = true};
 	struct err e;
+
+	if (s->server != NULL && x->shard != x->ddl_shard)
+		leave_server(s);
 
 	switch (session_need_server(s, &plan, on_server, &e)) {
 	case RC_OK:
@@ -65,7 +84,7 @@ run(struct session *s)
 static void
 run_next(struct session *s)
 {
-	session_release_server(s);
+	leave_server(s);
 	s->x->ddl_shard = next_shard(s, s->x->ddl_shard);
 	run(s);
 }
@@ -76,11 +95,13 @@ ddl_start(struct session *s)
 	struct exec *x = s->x;
 	struct err e;
 
-	if (s->tx != 'I' || s->server != NULL) {
+	if (s->tx != 'I' || (s->server != NULL && s->pins == 0)) {
 		(void)err_set(&e, "0A000", BLAST_TXN,
-		    "this statement runs on several shards, which a transaction cannot do yet");
-		err_hint(&e,
-		    "Run it outside a transaction, or on one shard with SET weir.shard.");
+		    "this statement runs on several shards, which %s cannot do yet",
+		    s->tx != 'I' ? "a transaction" : "pool_mode = \"session\"");
+		err_hint(&e, "%s, or on one shard with SET weir.shard.",
+		    s->tx != 'I' ? "Run it outside a transaction"
+				 : "Run it by a user with pool_mode = \"transaction\"");
 		session_error(s, &e);
 		return;
 	}
@@ -89,6 +110,26 @@ ddl_start(struct session *s)
 	if (x->ddl_shard == SHARD_NONE)
 		x->ddl_shard = 0;
 	run(s);
+}
+
+bool
+ddl_answers(const struct exec *x)
+{
+	return x->resume == run_next;
+}
+
+void
+ddl_over(struct session *s)
+{
+	struct exec *x = s->x;
+	struct branch *pinned =
+	    s->pins == 0 || s->tx != 'I' ? NULL : branch_of_shard(s, x->pin_shard);
+
+	if (pinned == NULL)
+		return;
+	if (s->server != NULL)
+		session_release_server(s);
+	branch_take(pinned);
 }
 
 /* Adds to an error where the statement has run already. */

@@ -163,6 +163,21 @@ nameless_error(struct relay *r, const struct read_msg *m)
 	r->s->x->sent_to_client = true;
 }
 
+/* Of the last of several shards: it says which, and where the statement has run. */
+static void
+ddl_error(struct relay *r, const struct read_msg *m)
+{
+	struct msgbuf *out = &r->s->x->out;
+	struct err e;
+
+	session_server_error(m->body, &e);
+	ddl_failed(r->s, &e);
+	flush_run(r);
+	msgbuf_clear(out);
+	msg_error(out, "ERROR", &e);
+	stream_write(&r->s->stream, out->data, out->len);
+}
+
 /* An error that names a prepared statement names it as the server knows it: the client's name is put in its place. */
 static void
 forward_error(struct relay *r, const struct read_msg *m)
@@ -234,7 +249,10 @@ on_error(struct relay *r, const struct read_msg *m)
 	x->failed = true;
 	x->fatal_forwarded = slice_eq_str(msg_error_field(m->body, 'V'), "FATAL");
 	if (!head->swallow || extended_reply(head)) {
-		forward_error(r, m);
+		if (x->ddl_shard != SHARD_NONE && !x->fatal_forwarded)
+			ddl_error(r, m);
+		else
+			forward_error(r, m);
 		stat_add(&s->db->stats->errors, 1);
 	}
 	if (extended_reply(head))

@@ -167,6 +167,18 @@ session_replay(struct session *s)
 	return RC_AGAIN;
 }
 
+void
+session_server_error(struct slice body, struct err *e)
+{
+	struct slice state = msg_error_field(body, 'C'),
+		     text = msg_error_field(body, 'M');
+
+	(void)err_set(e, "XX000", BLAST_STMT, "%.*s", (int)text.len,
+	    text.ptr == NULL ? "" : text.ptr);
+	if (state.len == 5)
+		memcpy(e->sqlstate, state.ptr, 5);
+}
+
 /* One checked answer came in; error_body is its ErrorResponse's, or NULL. */
 void
 session_replay_done(struct session *s, const char *error_body, size_t len)
@@ -183,18 +195,12 @@ session_replay_done(struct session *s, const char *error_body, size_t len)
 		return;
 	}
 	/* The session cannot have what it asked for on this server; the server's own words say why. */
+	if (!ddl_answers(x)) /* that left its server as it was */
+		session_drop_server(s, true);
 	x->resume = NULL;
 	x->blocked = BLOCK_NOT;
-	session_drop_server(s, true);
 	msgbuf_clear(out);
-	(void)err_set(&e, "XX000", BLAST_STMT, "%.*s",
-	    (int)msg_error_field((struct slice){error_body, len}, 'M').len,
-	    msg_error_field((struct slice){error_body, len}, 'M').ptr);
-	memcpy(e.sqlstate,
-	    msg_error_field((struct slice){error_body, len}, 'C').len == 5
-		? msg_error_field((struct slice){error_body, len}, 'C').ptr
-		: "XX000",
-	    5);
+	session_server_error((struct slice){error_body, len}, &e);
 	if (x->ddl_shard != SHARD_NONE)
 		ddl_failed(s, &e);
 	else

@@ -285,6 +285,8 @@ session_cycle_done(struct session *s)
 		if (x->backend != NULL)
 			backend_query_took(x->backend, s->w->index, took);
 	}
+	if (x->ddl_shard != SHARD_NONE)
+		ddl_over(s);
 	if (s->tx == 'I') {
 		extended_reset(s);
 		if (st != NULL && x->started_us != 0)
@@ -779,6 +781,12 @@ session_branch_lost(struct session *s, struct branch *b)
 	session_log(
 	    s, LOG_WARNING, "server lost in a transaction over several shards", &e);
 	err_hint(&e, "The transaction is lost on all shards; start it again.");
+	if (s->pins != 0 &&
+	    b->shard == x->pin_shard) { /* and with it what it is pinned for */
+		branch_release(b);
+		session_fatal(s, &e);
+		return;
+	}
 	branch_release(b);
 	x->doomed = true;
 	if (x->lost == NULL)

@@ -368,6 +368,10 @@ void lookup_start(struct session *, void (*resume)(struct session *));
 /* The Query goes to every shard of x->plan, one after the other. */
 void ddl_start(struct session *);
 void ddl_failed(struct session *, struct err *);
+/* Is it the statement's own answer that is waited for? */
+bool ddl_answers(const struct exec *);
+/* The server that the session is pinned to is its current one again. */
+void ddl_over(struct session *);
 
 /* ---- target.c: the server for a statement ---- */
 struct shape *session_shape(struct session *, struct slice sql, struct sql_consts *);
@@ -404,6 +408,8 @@ extern const struct server_owner_ops session_server_ops;
 enum rc session_replay(struct session *);
 void session_replay_done(struct session *, const char *error_body, size_t len);
 void session_report_params(struct session *);
+/* A server's ErrorResponse in Weir's own words. */
+void session_server_error(struct slice body, struct err *);
 
 /* ---- relay.c: the server's messages ---- */
 void session_server_bytes(struct server *, struct buf *, uint32_t off, uint32_t len);

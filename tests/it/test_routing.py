@@ -197,7 +197,7 @@ def test_ddl_goes_to_all_shards(weir, fleet, shop):
             lock.simple("begin")
             lock.simple("lock table customers in access share mode")
             w.send(wire.query("alter table customers add column extra int"))
-            kill = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'alter table customers%' and pid <> pg_backend_pid()"
+            kill = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'alter table customers%' and state = 'active'"
             for _ in range(100):
                 if fleet.psql(p, kill, "shop").strip() == "1":
                     break

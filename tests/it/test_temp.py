@@ -183,3 +183,49 @@ def test_same_name_other_columns(weir, fleet):
             c.simple("insert into scratch default values")
             assert c.prepared("select * from scratch") == [tuple(str(i) for i in range(n))]
             c.simple("commit")
+
+
+def schemas(fleet, name):
+    return [fleet.psql(shard["primary"], "select count(*) from pg_namespace where nspname = '%s'" % name, "shop").strip()
+            for shard in fleet.d["shards"]]
+
+
+@pytest.mark.parametrize("pin", ["create temp table orders (a int)", "listen something",
+                                 "set weir.shard = 's2'; create temp table orders (a int); reset weir.shard"])
+def test_ddl_over_shards_from_a_pinned_session(weir, fleet, pin):
+    """The other shards' part runs on other connections; the session keeps what it is pinned for."""
+    name = "pinned_ddl"
+    for shard in fleet.d["shards"]:
+        fleet.psql(shard["primary"], "drop schema if exists pinned_ddl", "shop")
+        fleet.psql(shard["primary"], "grant create on database shop to app", "shop")
+    with weir.connect() as c:
+        for sql in pin.split("; "):
+            c.simple(sql)
+        pid = c.simple("select pg_backend_pid()")
+        c.simple("create schema " + name)
+        assert schemas(fleet, name) == ["1", "1"]
+        assert c.simple("select pg_backend_pid()") == pid
+        for shard in fleet.d["shards"]:
+            other = "s2" if shard["name"] == "s1" else "s1"
+            fleet.psql(shard["primary"], "drop schema " + name, "shop")
+            with pytest.raises(wire.ServerError) as e:
+                c.simple("create schema " + name)
+            assert e.value.fields["C"] == "42P06" and "shard " + other in e.value.fields["M"]
+            assert c.simple("select pg_backend_pid()") == pid
+            fleet.psql(shard["primary"], "create schema if not exists %s" % name, "shop")
+        if "orders" in pin:
+            c.simple("insert into orders values (1)")
+            assert c.simple("select a from orders") == [("1",)]
+        c.simple("begin")
+        with pytest.raises(wire.ServerError) as e:
+            c.simple("drop schema " + name)
+        assert e.value.fields["C"] == "0A000" and "outside a transaction" in e.value.fields["H"]
+        c.simple("rollback")
+        fleet.psql(fleet.shard("s1")["primary"], "alter schema %s owner to app" % name, "shop")
+        fleet.psql(fleet.shard("s2")["primary"], "alter schema %s owner to app" % name, "shop")
+        c.simple("drop schema " + name)
+        assert schemas(fleet, name) == ["0", "0"]
+        c.simple("discard all")
+        c.simple("create schema " + name)
+        c.simple("drop schema " + name)
+        assert schemas(fleet, name) == ["0", "0"]
