@@ -29,7 +29,7 @@ LIBS := -lidn -lpg_query -lprotobuf-c -lxxhash -lpq -lconfig -luring -lssl -lcry
 export VERSION
 
 # ---- objects: one archive a folder, in the order of the layers (the linker reads them from the top down) ----
-FOLDERS := router/admin router/session router/config pool router/plan router/route router/sql router/txn wire base
+FOLDERS := router/admin router/recovery router/session router/config pool router/plan router/route router/sql router/txn wire base
 SRC = $(wildcard $(1)/*.c)
 OBJ = $(patsubst %.c,$(B)/%.o,$(call SRC,$(1)))
 LIB = $(B)/lib$(subst /,-,$(1)).a
@@ -79,7 +79,7 @@ unit-one: $(B)/$(basename $(T))
 # ---- fuzz targets: tests/fuzz/fuzz_NAME.c, by clang; they link what is pure, and the protocol ----
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
-FUZZ_LIBS := $(foreach f,$(filter-out router/admin router/session,$(FOLDERS)),$(if $(call SRC,$(f)),$(call LIB,$(f))))
+FUZZ_LIBS := $(foreach f,$(filter-out router/admin router/recovery router/session,$(FOLDERS)),$(if $(call SRC,$(f)),$(call LIB,$(f))))
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_LIBS)
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS_$(MODE)) $(LDFLAGS) -o $@ $^ $(LIBS)
 .PHONY: fuzz-build

@@ -5,13 +5,19 @@
 
 #include <stdbool.h>
 
+struct config;
+
 int command_serve(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_config_docs(int argc, char **argv);
+int command_catalog(int argc, char **argv);
+int command_txn(int argc, char **argv);
 int command_version(int argc, char **argv);
 
+/* A configuration, with its mistakes told on standard error; NULL: it has some. */
+struct config *command_load(const char *file);
 /* --help or -h anywhere: prints the text. */
 bool command_help(int argc, char **argv, const char *text);
 

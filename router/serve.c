@@ -10,6 +10,7 @@
 #include "router/commands.h"
 #include "router/config/check.h"
 #include "router/config/docs.h"
+#include "router/recovery/service.h"
 #include "router/session/proc.h"
 
 bool
@@ -51,8 +52,8 @@ config_option(int argc, char **argv)
 	return optind == argc ? file : NULL;
 }
 
-static struct config *
-load(const char *file)
+struct config *
+command_load(const char *file)
 {
 	struct config_report report;
 	struct config *config = NULL;
@@ -122,7 +123,7 @@ command_serve(int argc, char **argv)
 		fputs(serve_help, stderr);
 		return 2;
 	}
-	config = load(file);
+	config = command_load(file);
 	if (config == NULL)
 		return 1;
 	override_loop(config);
@@ -139,10 +140,15 @@ command_serve(int argc, char **argv)
 		log_line(LOG_FATAL, "cannot start", "error", e.msg, NULL);
 		_exit(1);
 	}
+	if (recovery_start(&proc, &e) != RC_OK) {
+		log_line(LOG_FATAL, "cannot start", "error", e.msg, NULL);
+		_exit(1);
+	}
 	log_line(
 	    LOG_NOTICE, "ready", "version", WEIR_VERSION, "pid", LOG_NUM(getpid()), NULL);
 	proc_run(&proc);
 	metrics_stop();
+	recovery_stop();
 	proc_stop(&proc);
 	return 0;
 }

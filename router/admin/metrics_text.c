@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "router/recovery/service.h"
+
 void
 text_add(struct text *t, const char *fmt, ...)
 {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct known {
 	struct known *next;
@@ -20,9 +21,19 @@ static void *service_arg;
 
 /* ---- transactions under way ---- */
 
+static uint64_t
+boot_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 void
 txn_register(struct txn_entry *e)
 {
+	e->boot_us = boot_us();
 	pthread_mutex_lock(&lock);
 	list_push_back(&entries, &e->node);
 	pthread_mutex_unlock(&lock);
@@ -46,18 +57,26 @@ txn_each(void (*fn)(const struct txn_entry *, void *arg), void *arg)
 	pthread_mutex_unlock(&lock);
 }
 
-bool
-txn_is_active(const char *key)
+uint64_t
+txn_age_us(const char *key)
 {
-	bool found = false;
+	uint64_t age = UINT64_MAX, now = boot_us();
 
 	pthread_mutex_lock(&lock);
 	LIST_FOREACH(n, &entries) {
-		found =
-		    found || strcmp(LIST_ENTRY(n, struct txn_entry, node)->key, key) == 0;
+		const struct txn_entry *e = LIST_ENTRY(n, struct txn_entry, node);
+
+		if (strcmp(e->key, key) == 0)
+			age = now - e->boot_us;
 	}
 	pthread_mutex_unlock(&lock);
-	return found;
+	return age;
+}
+
+bool
+txn_is_active(const char *key)
+{
+	return txn_age_us(key) != UINT64_MAX;
 }
 
 /* ---- what is known of shards ---- */
@@ -175,7 +194,7 @@ txn_request(struct txn_request *r)
 	bool served;
 
 	r->verdict = TXN_VERDICT_UNKNOWN;
-	r->taken = false;
+	r->taken = r->unwanted = false;
 	pthread_mutex_lock(&lock);
 	served = service_wake != NULL;
 	if (served) {
@@ -198,6 +217,8 @@ txn_request_forget(struct txn_request *r)
 	mine = !r->taken;
 	if (mine)
 		list_remove(&r->node);
+	else
+		r->unwanted = true;
 	pthread_mutex_unlock(&lock);
 	return mine;
 }
@@ -225,6 +246,17 @@ txn_request_take(void)
 	}
 	pthread_mutex_unlock(&lock);
 	return r;
+}
+
+bool
+txn_request_wanted(const struct txn_request *r)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&lock);
+	wanted = !r->unwanted;
+	pthread_mutex_unlock(&lock);
+	return wanted;
 }
 
 void

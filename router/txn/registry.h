@@ -20,14 +20,18 @@ struct txn_entry {
 	const char *anchor;          /* shard */
 	uint64_t client_id;
 	uint64_t since_us; /* wall clock */
+	uint64_t boot_us;  /* set by txn_register(): CLOCK_BOOTTIME */
 	int participants;
 	_Atomic int state; /* enum txn_state; the owner stores it after each step */
 };
 
+/* After txn_begin(), before its first action is carried out: the age of a commit counts from here (recover_believe()). */
 void txn_register(struct txn_entry *);
 void txn_unregister(struct txn_entry *);
 /* Calls fn for each, under the lock. */
 void txn_each(void (*fn)(const struct txn_entry *, void *arg), void *arg);
+/* Time since it was registered, of which the process may have been frozen; UINT64_MAX: it is not. */
+uint64_t txn_age_us(const char *key);
 /* Is this process itself about to decide that transaction? Its own recovery leaves it alone then. */
 bool txn_is_active(const char *key);
 
@@ -62,13 +66,14 @@ struct txn_request {
 	/* In the service's thread; the request is the caller's again. Called exactly once, unless taken back. */
 	void (*done)(struct txn_request *);
 	enum txn_verdict verdict;
-	bool taken; /* the service has it */
+	bool taken;    /* the service has it */
+	bool unwanted; /* and nobody waits for the answer any more */
 };
 
 /* The memory stays valid until `done` was called or txn_request_forget() said true. HURRY without `done` is copied.
  * Where no service runs, `done` is called at once, with UNKNOWN. */
 void txn_request(struct txn_request *);
-/* True: taken back, `done` will not be called. False: it is about to be. */
+/* True: taken back, `done` will not be called. False: it will be, within seconds. */
 bool txn_request_forget(struct txn_request *);
 
 /* ---- the service's side ---- */
@@ -76,6 +81,7 @@ bool txn_request_forget(struct txn_request *);
 void txn_service_set(void (*wake)(void *arg), void *arg);
 /* The next request, or NULL; it is the service's until txn_request_answer(). */
 struct txn_request *txn_request_take(void);
+bool txn_request_wanted(const struct txn_request *);
 void txn_request_answer(struct txn_request *, enum txn_verdict);
 
 #endif
