@@ -165,14 +165,53 @@ compare(struct check *c, const struct db_conf *db)
 	}
 }
 
+/* What transactions over shards stand on. */
 static void
-check_two_phase(struct check *c, const struct probe *p)
+check_two_phase(struct check *c, struct probe *p)
 {
-	if (p->is_primary && p->db->n_shards > 1 && p->max_prepared_transactions == 0)
+	const char *standbys;
+
+	if (!p->is_primary || p->db->n_shards == 1 ||
+	    p->db->settings.multi_shard_commit == MULTI_SHARD_BEST_EFFORT)
+		return;
+	if (p->max_prepared_transactions == 0)
 		check_tell(c, true, p->server,
 		    "%s: max_prepared_transactions is 0, so two-phase commit is "
 		    "impossible there",
 		    p->label);
+	p->identity = check_ask(c, p, "SELECT weir.shard_identity()", NULL);
+	if (p->identity == NULL)
+		check_tell(c, true, p->server,
+		    "%s: schema weir is missing, so a transaction cannot write there and "
+		    "on other shards: run \"weir catalog init\"",
+		    p->label);
+	standbys = check_ask(
+	    c, p, "SELECT pg_catalog.current_setting('synchronous_standby_names')", NULL);
+	if (p->shard->n_replicas > 0 && standbys != NULL && standbys[0] == '\0')
+		check_tell(c, true, p->server,
+		    "%s: it has replicas, but synchronous_standby_names is empty: a replica "
+		    "that is promoted may lack the last commits over several shards, which "
+		    "then stand on the other shards alone",
+		    p->label);
+}
+
+/* A copy of a shard has its identity too: recovery could not tell which one decided. */
+static void
+compare_identities(struct check *c, const struct db_conf *db)
+{
+	for (int i = 0; i < c->n; i++)
+		for (int j = 0; j < i; j++) {
+			const struct probe *a = &c->probes[j], *b = &c->probes[i];
+
+			if (a->db != db || b->db != db || a->identity == NULL ||
+			    b->identity == NULL || strcmp(a->identity, b->identity) != 0)
+				continue;
+			check_tell(c, false, b->server,
+			    "%s: its identity in weir.identity is that of %s; if it was made "
+			    "from a copy of that, DROP SCHEMA weir CASCADE there and run "
+			    "\"weir catalog init\"",
+			    b->label, a->label);
+		}
 }
 
 void
@@ -199,6 +238,7 @@ config_check_servers(
 		check_connections(&c, i);
 	for (int i = 0; i < cfg->n_databases; i++) {
 		compare(&c, &cfg->databases[i]);
+		compare_identities(&c, &cfg->databases[i]);
 		check_same_tables(&c, &cfg->databases[i]);
 	}
 	for (int i = 0; i < c.n; i++)

@@ -19,6 +19,7 @@ struct probe {
 	int max_connections, reserved_connections, max_prepared_transactions;
 	const char *encoding, *collation, *ctype, *collation_version;
 	const char *system_id; /* NULL: may not be asked for */
+	const char *identity;  /* of schema weir; NULL: it has none */
 };
 
 struct check {
