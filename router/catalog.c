@@ -95,10 +95,9 @@ static enum rc
 init_shard(struct cluster *c, int shard, const char *user, struct err *e)
 {
 	struct progress p = {c->name, c->shards[shard].name, 0};
-	PGconn *service = service_connect(c, shard, NULL, e);
-	PGconn *conn = service == NULL || user == NULL
-	    ? service
-	    : service_connect(c, shard, user, e);
+	PGconn *service = service_open(c, shard, NULL, e);
+	PGconn *conn =
+	    service == NULL || user == NULL ? service : service_open(c, shard, user, e);
 	enum rc rc = RC_ERR;
 
 	if (conn != NULL &&

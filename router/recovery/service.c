@@ -10,14 +10,12 @@
 #define SWEEP_US  UINT64_C(60000000) /* between two looks for verdicts that can go */
 #define SETTLE_US UINT64_C(500000)   /* before the anchor is asked again */
 #define HURRY_US  UINT64_C(1000000)
-#define TRIES_MAX 40
 
 /* A TXN_REQUEST_SETTLE whose anchor has not answered yet. */
 struct unsettled {
 	struct unsettled *next;
 	struct txn_request *request;
-	uint64_t again_us;
-	int tries;
+	uint64_t again_us, until_us; /* commit_timeout */
 };
 
 struct watched {
@@ -28,7 +26,7 @@ struct watched {
 	bool *warned; /* by shard */
 };
 
-static struct service {
+static struct recovery {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -45,7 +43,7 @@ static struct service {
 	/* of the pass under way */
 	struct recovery_row *next_rows;
 	int n_next, cap_next;
-} service = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} recovery = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 static _Atomic uint64_t counts[RECOVERY_COUNTS];
 
@@ -77,14 +75,14 @@ keep_row(const struct site *s, const struct found *f, const char *why)
 {
 	struct recovery_row *r;
 
-	if (service.n_next == service.cap_next) {
-		service.cap_next = service.cap_next == 0 ? 16 : 2 * service.cap_next;
-		service.next_rows = realloc(service.next_rows,
-		    (size_t)service.cap_next * sizeof *service.next_rows);
-		if (service.next_rows == NULL)
+	if (recovery.n_next == recovery.cap_next) {
+		recovery.cap_next = recovery.cap_next == 0 ? 16 : 2 * recovery.cap_next;
+		recovery.next_rows = realloc(recovery.next_rows,
+		    (size_t)recovery.cap_next * sizeof *recovery.next_rows);
+		if (recovery.next_rows == NULL)
 			abort();
 	}
-	r = &service.next_rows[service.n_next++];
+	r = &recovery.next_rows[recovery.n_next++];
 	*r = (struct recovery_row){.age_s = f->age_s, .found_us = wall_us(), .why = why};
 	r->verdict = f->verdict;
 	snprintf(r->database, sizeof r->database, "%s", s->cluster->name);
@@ -99,17 +97,17 @@ publish(int unreachable)
 {
 	double oldest = 0;
 
-	pthread_mutex_lock(&service.lock);
-	free(service.rows);
-	service.rows = service.next_rows;
-	service.n_rows = service.n_next;
-	pthread_mutex_unlock(&service.lock);
-	for (int i = 0; i < service.n_rows; i++)
-		if (service.rows[i].age_s > oldest)
-			oldest = service.rows[i].age_s;
-	service.next_rows = NULL;
-	service.n_next = service.cap_next = 0;
-	atomic_store(&counts[RECOVERY_IN_DOUBT], (uint64_t)service.n_rows);
+	pthread_mutex_lock(&recovery.lock);
+	free(recovery.rows);
+	recovery.rows = recovery.next_rows;
+	recovery.n_rows = recovery.n_next;
+	pthread_mutex_unlock(&recovery.lock);
+	for (int i = 0; i < recovery.n_rows; i++)
+		if (recovery.rows[i].age_s > oldest)
+			oldest = recovery.rows[i].age_s;
+	recovery.next_rows = NULL;
+	recovery.n_next = recovery.cap_next = 0;
+	atomic_store(&counts[RECOVERY_IN_DOUBT], (uint64_t)recovery.n_rows);
 	atomic_store(&counts[RECOVERY_OLDEST_S], (uint64_t)oldest);
 	atomic_store(&counts[RECOVERY_UNREACHABLE], (uint64_t)unreachable);
 	count(RECOVERY_PASSES, 1);
@@ -118,19 +116,19 @@ publish(int unreachable)
 void
 recovery_each(void (*fn)(const struct recovery_row *, void *arg), void *arg)
 {
-	pthread_mutex_lock(&service.lock);
-	for (int i = 0; i < service.n_rows; i++)
-		fn(&service.rows[i], arg);
-	pthread_mutex_unlock(&service.lock);
+	pthread_mutex_lock(&recovery.lock);
+	for (int i = 0; i < recovery.n_rows; i++)
+		fn(&recovery.rows[i], arg);
+	pthread_mutex_unlock(&recovery.lock);
 }
 
 /* Why it was not finished when it was last seen; rows are replaced by this thread alone. */
 static const char *
 said_before(const char *gid)
 {
-	for (int i = 0; i < service.n_rows; i++)
-		if (strcmp(service.rows[i].gid, gid) == 0)
-			return service.rows[i].why;
+	for (int i = 0; i < recovery.n_rows; i++)
+		if (strcmp(recovery.rows[i].gid, gid) == 0)
+			return recovery.rows[i].why;
 	return NULL;
 }
 
@@ -179,7 +177,7 @@ watch(struct cluster *c)
 {
 	struct watched *w;
 
-	for (w = service.watched; w != NULL; w = w->next)
+	for (w = recovery.watched; w != NULL; w = w->next)
 		if (w->site->cluster == c) {
 			w->seen = true;
 			return;
@@ -190,14 +188,14 @@ watch(struct cluster *c)
 		abort();
 	w->site = site_create(c);
 	w->seen = true;
-	w->next = service.watched;
-	service.watched = w;
+	w->next = recovery.watched;
+	recovery.watched = w;
 }
 
 static void
 forget(bool all)
 {
-	for (struct watched **at = &service.watched; *at != NULL;) {
+	for (struct watched **at = &recovery.watched; *at != NULL;) {
 		struct watched *w = *at;
 
 		if (w->seen && !all) {
@@ -215,10 +213,10 @@ forget(bool all)
 static uint64_t
 look_around(void)
 {
-	struct snapshot *snap = snapshot_ref(atomic_load(&service.proc->snap));
+	struct snapshot *snap = snapshot_ref(atomic_load(&recovery.proc->snap));
 	uint64_t period_us = snap->config->settings.recovery_period_us;
 
-	for (struct watched *w = service.watched; w != NULL; w = w->next)
+	for (struct watched *w = recovery.watched; w != NULL; w = w->next)
 		w->seen = false;
 	pthread_mutex_lock(&snap->lock);
 	for (int i = 0; i < snap->n; i++)
@@ -234,7 +232,8 @@ static void
 warn_of_shard(struct watched *w, int i)
 {
 	const struct site_shard *h = &w->site->shards[i];
-	bool bad = h->state != TXN_SHARD_READY;
+	bool bad = h->state != TXN_SHARD_READY &&
+	    w->site->cluster->conf->settings.multi_shard_commit == MULTI_SHARD_TWO_PHASE;
 
 	if (bad && !w->warned[i])
 		log_line(LOG_WARNING,
@@ -274,7 +273,7 @@ pass(struct watched *w)
 	learn(w);
 	pass_init(&p, w->site);
 	pass_list(&p);
-	pass_recover_all(&p, service.hurried);
+	pass_recover_all(&p, recovery.hurried);
 	for (int i = 0; i < p.n; i++)
 		account(w->site, &p.found[i]);
 	if (now > w->swept_us + SWEEP_US || w->swept_us == 0) {
@@ -293,11 +292,11 @@ pass_all(void)
 	uint64_t period_us = look_around();
 	int unreachable = 0;
 
-	for (struct watched *w = service.watched; w != NULL; w = w->next)
+	for (struct watched *w = recovery.watched; w != NULL; w = w->next)
 		unreachable += pass(w);
 	publish(unreachable);
-	service.pass_at_us = site_now_us() + period_us;
-	service.hurried[0] = '\0';
+	recovery.pass_at_us = site_now_us() + period_us;
+	recovery.hurried[0] = '\0';
 }
 
 /* ---- what sessions ask ---- */
@@ -305,15 +304,16 @@ pass_all(void)
 static struct watched *
 find(const char *database)
 {
-	for (struct watched *w = service.watched; w != NULL; w = w->next)
+	for (struct watched *w = recovery.watched; w != NULL; w = w->next)
 		if (strcmp(w->site->cluster->name, database) == 0)
 			return w;
 	return NULL;
 }
 
 static enum txn_verdict
-settle(const struct txn_request *r)
+settle(struct unsettled *u)
 {
+	const struct txn_request *r = u->request;
 	struct watched *w = find(r->database);
 	enum txn_verdict v;
 
@@ -323,6 +323,9 @@ settle(const struct txn_request *r)
 	}
 	if (w == NULL)
 		return TXN_VERDICT_UNKNOWN;
+	if (u->until_us == 0)
+		u->until_us =
+		    site_now_us() + w->site->cluster->conf->settings.commit_timeout_us;
 	if (site_incomplete(w->site))
 		site_learn(w->site);
 	v = pass_settle(w->site, r->key);
@@ -335,9 +338,9 @@ static bool
 try_to_settle(struct unsettled *u)
 {
 	enum txn_verdict v =
-	    txn_request_wanted(u->request) ? settle(u->request) : TXN_VERDICT_UNKNOWN;
+	    txn_request_wanted(u->request) ? settle(u) : TXN_VERDICT_UNKNOWN;
 
-	if (v == TXN_VERDICT_UNKNOWN && ++u->tries < TRIES_MAX &&
+	if (v == TXN_VERDICT_UNKNOWN && site_now_us() < u->until_us &&
 	    txn_request_wanted(u->request)) {
 		u->again_us = site_now_us() + SETTLE_US;
 		return false;
@@ -361,8 +364,8 @@ take_requests(void)
 		struct unsettled *u;
 
 		if (r->kind == TXN_REQUEST_HURRY) {
-			memcpy(service.hurried, r->key, sizeof service.hurried);
-			service.pass_at_us = 0;
+			memcpy(recovery.hurried, r->key, sizeof recovery.hurried);
+			recovery.pass_at_us = 0;
 			txn_request_answer(r, TXN_VERDICT_UNKNOWN);
 			continue;
 		}
@@ -370,15 +373,15 @@ take_requests(void)
 		if (u == NULL)
 			abort();
 		u->request = r;
-		u->next = service.unsettled;
-		service.unsettled = u;
+		u->next = recovery.unsettled;
+		recovery.unsettled = u;
 	}
 }
 
 static void
 settle_all(void)
 {
-	for (struct unsettled **at = &service.unsettled; *at != NULL;) {
+	for (struct unsettled **at = &recovery.unsettled; *at != NULL;) {
 		struct unsettled *u = *at;
 
 		if (site_now_us() < u->again_us || !try_to_settle(u)) {
@@ -394,10 +397,10 @@ static void
 answer_all(void)
 {
 	take_requests();
-	while (service.unsettled != NULL) {
-		struct unsettled *u = service.unsettled;
+	while (recovery.unsettled != NULL) {
+		struct unsettled *u = recovery.unsettled;
 
-		service.unsettled = u->next;
+		recovery.unsettled = u->next;
 		txn_request_answer(u->request, TXN_VERDICT_UNKNOWN);
 		free(u);
 	}
@@ -408,9 +411,9 @@ answer_all(void)
 static uint64_t
 next_us(void)
 {
-	uint64_t next = service.pass_at_us;
+	uint64_t next = recovery.pass_at_us;
 
-	for (struct unsettled *u = service.unsettled; u != NULL; u = u->next)
+	for (struct unsettled *u = recovery.unsettled; u != NULL; u = u->next)
 		if (u->again_us < next)
 			next = u->again_us;
 	return next;
@@ -425,10 +428,10 @@ rest(void)
 	struct timespec ts = {.tv_sec = (time_t)(until / 1000000),
 	    .tv_nsec = (long)(until % 1000000) * 1000};
 
-	while (!service.stop && !service.woken && wait_us > 0 &&
-	    pthread_cond_timedwait(&service.wake, &service.lock, &ts) == 0)
+	while (!recovery.stop && !recovery.woken && wait_us > 0 &&
+	    pthread_cond_timedwait(&recovery.wake, &recovery.lock, &ts) == 0)
 		;
-	service.woken = false;
+	recovery.woken = false;
 }
 
 static void *
@@ -437,22 +440,22 @@ run(void *arg)
 	bool hurried;
 
 	(void)arg;
-	pthread_mutex_lock(&service.lock);
-	while (!service.stop) {
-		pthread_mutex_unlock(&service.lock);
+	pthread_mutex_lock(&recovery.lock);
+	while (!recovery.stop) {
+		pthread_mutex_unlock(&recovery.lock);
 		take_requests();
 		settle_all();
-		hurried = service.hurried[0] != '\0';
-		if (site_now_us() >= service.pass_at_us) {
+		hurried = recovery.hurried[0] != '\0';
+		if (site_now_us() >= recovery.pass_at_us) {
 			pass_all();
 			/* who asked may hold it as its own still */
-			if (hurried && service.pass_at_us > site_now_us() + HURRY_US)
-				service.pass_at_us = site_now_us() + HURRY_US;
+			if (hurried && recovery.pass_at_us > site_now_us() + HURRY_US)
+				recovery.pass_at_us = site_now_us() + HURRY_US;
 		}
-		pthread_mutex_lock(&service.lock);
+		pthread_mutex_lock(&recovery.lock);
 		rest();
 	}
-	pthread_mutex_unlock(&service.lock);
+	pthread_mutex_unlock(&recovery.lock);
 	return NULL;
 }
 
@@ -460,20 +463,20 @@ static void
 wake(void *arg)
 {
 	(void)arg;
-	pthread_mutex_lock(&service.lock);
-	service.woken = true;
-	pthread_cond_signal(&service.wake);
-	pthread_mutex_unlock(&service.lock);
+	pthread_mutex_lock(&recovery.lock);
+	recovery.woken = true;
+	pthread_cond_signal(&recovery.wake);
+	pthread_mutex_unlock(&recovery.lock);
 }
 
 enum rc
 recovery_start(struct proc *proc, struct err *e)
 {
-	service.proc = proc;
-	if (pthread_create(&service.thread, NULL, run, NULL) != 0)
+	recovery.proc = proc;
+	if (pthread_create(&recovery.thread, NULL, run, NULL) != 0)
 		return err_set(
 		    e, "53000", BLAST_SESSION, "cannot start the recovery service");
-	service.running = true;
+	recovery.running = true;
 	txn_service_set(wake, NULL);
 	return RC_OK;
 }
@@ -481,18 +484,18 @@ recovery_start(struct proc *proc, struct err *e)
 void
 recovery_stop(void)
 {
-	if (!service.running)
+	if (!recovery.running)
 		return;
 	txn_service_set(NULL, NULL);
-	pthread_mutex_lock(&service.lock);
-	service.stop = true;
-	pthread_cond_signal(&service.wake);
-	pthread_mutex_unlock(&service.lock);
-	pthread_join(service.thread, NULL);
-	service.running = false;
+	pthread_mutex_lock(&recovery.lock);
+	recovery.stop = true;
+	pthread_cond_signal(&recovery.wake);
+	pthread_mutex_unlock(&recovery.lock);
+	pthread_join(recovery.thread, NULL);
+	recovery.running = false;
 	answer_all();
 	forget(true);
-	free(service.rows);
-	service.rows = NULL;
-	service.n_rows = 0;
+	free(recovery.rows);
+	recovery.rows = NULL;
+	recovery.n_rows = 0;
 }

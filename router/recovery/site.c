@@ -166,7 +166,7 @@ connection(struct site *s, int shard)
 	if (h->backend == b && site_now_us() < h->retry_at_us)
 		return NULL;
 	h->backend = b;
-	h->conn = service_connect(s->cluster, shard, NULL, &e);
+	h->conn = service_open(s->cluster, shard, NULL, &e);
 	if (h->conn != NULL && !command(h->conn, settings_sql)) {
 		service_error(h->conn, "recovery's connection", &e);
 		drop(h);
@@ -219,7 +219,7 @@ static PGresult *
 run_as_login(struct site *s, int shard, const char *owner, const char *sql)
 {
 	struct err e;
-	PGconn *conn = service_connect(s->cluster, shard, owner, &e);
+	PGconn *conn = service_open(s->cluster, shard, owner, &e);
 	PGresult *r = conn == NULL ? NULL : run(conn, sql);
 
 	PQfinish(conn);

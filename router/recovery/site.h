@@ -1,6 +1,6 @@
 /* router/recovery/site.h: connections to the primaries of one database's shards, for recovery: libpq, with time limits.
  * Thread:  one; it blocks, for some seconds at most where a server does not answer, and then not again for a while.
- * Login:   service_user's (service_connect()); where a statement must run as another role, SET ROLE, else that role's own login
+ * Login:   service_user's (service_open()); where a statement must run as another role, SET ROLE, else that role's own login
  *          if auth.users_file has its password.
  * Memory:  holds its cluster; connections are kept for the next time. */
 #ifndef WEIR_ROUTER_RECOVERY_SITE_H

@@ -90,32 +90,56 @@ dial(const struct backend_target *t, const char *login, const char *password,
 	return PQconnectdbParams(names, values, 0);
 }
 
+static const char *
+login_of(const struct cluster *c, const struct backend_target *t, const char *user)
+{
+	return user != NULL         ? user
+	    : t->probe_user != NULL ? t->probe_user
+				    : c->login_user;
+}
+
+static PGconn *
+open_to(struct cluster *c, struct backend *b, const char *user, struct err *e)
+{
+	const struct backend_target *t = &b->target;
+	const char *login = login_of(c, t, user);
+	PGconn *conn = dial(t, login, password_of(c, t, user, login), user != NULL);
+
+	if (PQstatus(conn) == CONNECTION_OK)
+		return conn;
+	service_error(conn, "connecting to the server", e);
+	PQfinish(conn);
+	return NULL;
+}
+
+PGconn *
+service_open(struct cluster *c, int shard, const char *user, struct err *e)
+{
+	return open_to(c, backend_of(c, shard), user, e);
+}
+
 struct service *
 service_connect(struct cluster *c, int shard, const char *user, struct err *e)
 {
 	struct backend *b = backend_of(c, shard);
-	const struct backend_target *t = &b->target;
-	const char *login = user != NULL ? user
-	    : t->probe_user != NULL      ? t->probe_user
-					 : c->login_user;
-	struct service *s = take_idle(b, login, user != NULL);
+	struct service *s = take_idle(b, login_of(c, &b->target, user), user != NULL);
+	PGconn *conn;
 
 	if (s != NULL && PQstatus(s->conn) == CONNECTION_OK)
 		return s;
 	if (s != NULL)
 		end(s);
+	conn = open_to(c, b, user, e);
+	if (conn == NULL)
+		return NULL;
 	s = calloc(1, sizeof *s);
 	if (s == NULL)
 		abort();
+	s->conn = conn;
 	s->fixed_path = user != NULL;
 	s->backend = b;
 	backend_ref(b);
-	s->conn = dial(t, login, password_of(c, t, user, login), s->fixed_path);
-	if (PQstatus(s->conn) == CONNECTION_OK)
-		return s;
-	service_error(s->conn, "connecting to the server", e);
-	end(s);
-	return NULL;
+	return s;
 }
 
 /* The oldest goes when there are too many: its server may be one of an older configuration. */

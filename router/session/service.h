@@ -21,6 +21,8 @@ struct service {
 struct service *service_connect(
     struct cluster *, int shard, const char *user, struct err *e);
 void service_release(struct service *);
+/* A new one, the caller's to PQfinish(). */
+PGconn *service_open(struct cluster *, int shard, const char *user, struct err *e);
 /* A kept one was gone when it was used: another try is worth it. */
 bool service_was_gone(const struct service *);
 /* One query with one parameter, on a connection as above. NULL with *e; `what` is what failed. */

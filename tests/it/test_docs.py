@@ -100,7 +100,7 @@ def test_links(path):
 OTHERS = set("""
     max_connections max_standby_streaming_delay hot_standby_feedback default_transaction_read_only client_encoding
     application_name search_path extra_float_digits query_to_xml default_shard entries_file lookup_cache_ttl
-    lookup_cache_size target_session_attrs standard_conforming_strings read_only allow_gaps least_connections round_robin customer_id happened_on io_uring
+    lookup_cache_size max_prepared_transactions synchronous_commit two_phase best_effort target_session_attrs standard_conforming_strings read_only allow_gaps least_connections round_robin customer_id happened_on io_uring
 """.split())
 
 
