@@ -182,6 +182,8 @@ put_where(struct text *t, const struct plan_ctx *ctx, const struct plan *plan)
 			}
 		put(t, "\n");
 		break;
+	case PLAN_MULTI: /* multi_describe() tells it */
+		break;
 	}
 }
 

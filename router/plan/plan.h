@@ -24,7 +24,8 @@ enum plan_kind {
 	PLAN_ANY, /* any shard is right (reference tables only, no table at all): stay where the session is, else `shard`
 	              * (the default shard, or the first) */
 	PLAN_ALL, /* DDL and maintenance: on every shard of `shards` (a bitmap), one after the other */
-	PLAN_LOOKUP /* a directory key is not in the cache: look `lookup` up, then run the plan again */
+	PLAN_LOOKUP, /* a directory key is not in the cache: look `lookup` up, then run the plan again */
+	PLAN_MULTI /* several shards: multi.h says how; plan_run() never gives it, who tries multi_plan() behind it does */
 };
 
 struct plan {

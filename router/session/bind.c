@@ -1,5 +1,6 @@
 /* Bind: it has the parameters, so it chooses the server. Portals are remembered by name, for what Execute runs. */
 #include "router/session/extended.h"
+#include "router/session/scatter.h"
 
 #include <stdlib.h>
 
@@ -24,10 +25,11 @@ ext_portal_drop(struct portal *p)
 		return;
 	list_remove(&p->node);
 	prepared_unref(p->prepared);
+	scatter_destroy(p->scatter);
 	free(p);
 }
 
-static void
+static struct portal *
 portal_make(struct exec *x, struct slice name, struct prepared *prepared, bool local)
 {
 	struct portal *p = malloc(sizeof *p + name.len);
@@ -41,6 +43,7 @@ portal_make(struct exec *x, struct slice name, struct prepared *prepared, bool l
 	    .name = {(char *)(p + 1), name.len}};
 	list_init(&p->node);
 	list_push_front(&x->portals, &p->node);
+	return p;
 }
 
 void
@@ -133,6 +136,28 @@ write_bind(
 	msg_bytes(out, rest.ptr, rest.len);
 	msg_end(out);
 	stream_write(&s->server->stream, out->data, out->len);
+}
+
+/* They stand behind the parameters, which read_bind() has found sound. */
+static void
+read_result_formats(struct scatter *sc, struct slice rest)
+{
+	struct msgread r = msgread_of(rest);
+	int16_t *formats;
+	int n;
+
+	(void)read_formats(&r, &formats, &n, &sc->arena);
+	n = (uint16_t)read_int16(&r);
+	for (int i = 0; i < n; i++) {
+		int32_t len = read_int32(&r);
+
+		if (len > 0)
+			(void)read_bytes(&r, (size_t)len);
+	}
+	if (!read_formats(&r, &formats, &n, &sc->arena) || r.bad)
+		n = 0;
+	sc->formats = formats;
+	sc->n_formats = n;
 }
 
 static void
@@ -237,6 +262,7 @@ plan_bind(struct session *s, struct err *e)
 		x->sql_prepared = prepared_ref(p->below);
 
 	session_plan_ctx(s, &ctx);
+	x->plan_text = p->text;
 	ctx.consts = &p->consts;
 	ctx.params = x->params;
 	ctx.n_params = x->n_params;
@@ -257,31 +283,6 @@ plan_bind(struct session *s, struct err *e)
 	return RC_OK;
 }
 
-static void
-bind_plan(struct session *s)
-{
-	struct exec *x = s->x;
-	struct err e;
-
-	if (plan_bind(s, &e) != RC_OK)
-		ext_fail(s, &e);
-	else if (x->plan.kind == PLAN_LOOKUP)
-		lookup_start(s, bind_now);
-	else
-		ext_go_to_server(s, bind_on_server);
-}
-
-bool
-ext_answered_here(struct session *s, struct prepared *p)
-{
-	struct sql_stmts *stmts = p->shape->stmts;
-
-	return s->admin ||
-	    (stmts != NULL && stmts->n <= 1 &&
-		(stmts->n == 0 || stmts->v[0].kind == STMT_PREPARE ||
-		    local_is(s, stmts, 0)));
-}
-
 /* Were a Parse or Describe of the server's answered here, the answer would be a guess. A sharded database does without its servers' word on a
  * Parse: the first of them would be the transaction's. */
 static bool
@@ -299,6 +300,58 @@ pending_needs_server(struct session *s)
 			return true;
 	}
 	return false;
+}
+
+/* The portal keeps the plan until Execute; the servers hear nothing of it yet. */
+static void
+bind_multi(struct session *s)
+{
+	struct exec *x = s->x;
+	struct scatter *sc;
+	struct bind b;
+
+	if (pending_needs_server(s)) {
+		ext_pending_to_server(s, bind_now);
+		return;
+	}
+	(void)read_bind(s, &b);
+	if (s->server == NULL || (!x->unsynced && !ext_pending_describes(s)))
+		ext_answer_pending_here(s);
+	else
+		extended_flush_pending(s);
+	sc = scatter_planned(s);
+	sc->extended = true;
+	sc->describe = false;
+	read_result_formats(sc, b.rest);
+	portal_make(x, b.portal, x->prepared, true)->scatter = sc;
+	ext_reply_empty(s, '2');
+}
+
+static void
+bind_plan(struct session *s)
+{
+	struct exec *x = s->x;
+	struct err e;
+
+	if (plan_bind(s, &e) != RC_OK)
+		ext_fail(s, &e);
+	else if (x->plan.kind == PLAN_LOOKUP)
+		lookup_start(s, bind_now);
+	else if (x->plan.kind == PLAN_MULTI)
+		bind_multi(s);
+	else
+		ext_go_to_server(s, bind_on_server);
+}
+
+bool
+ext_answered_here(struct session *s, struct prepared *p)
+{
+	struct sql_stmts *stmts = p->shape->stmts;
+
+	return s->admin ||
+	    (stmts != NULL && stmts->n <= 1 &&
+		(stmts->n == 0 || stmts->v[0].kind == STMT_PREPARE ||
+		    local_is(s, stmts, 0)));
 }
 
 static void

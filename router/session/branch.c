@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "router/session/session.h"
 
-#define ANSWER_MAX (1u << 20) /* of one message that answers a query of Weir's own */
+#define ANSWER_MAX (1u << 30) /* of one message */
 
 static const struct server_owner_ops ops;
 
@@ -66,9 +66,25 @@ branch_stash(struct session *s)
 }
 
 static void
+drop_chunk(struct branch *b)
+{
+	struct chunk *c = b->input;
+
+	b->input = c->next;
+	b->held -= c->len;
+	b->fed = false;
+	buf_unref(c->buf);
+	free(c);
+}
+
+static void
 free_branch(struct branch *b)
 {
 	list_remove(&b->node);
+	if (b->gone != NULL)
+		*b->gone = true;
+	while (b->input != NULL)
+		drop_chunk(b);
 	free(b->error);
 	free(b);
 }
@@ -136,6 +152,8 @@ branch_query(struct branch *b, const char *sql, void (*done)(struct branch *))
 	b->status = 0;
 	b->tag[0] = b->value[0] = '\0';
 	b->done = done;
+	b->ops = NULL;
+	b->paused = false;
 	b->state = BRANCH_BUSY;
 	msgbuf_init(&out);
 	msg_query(&out, sql);
@@ -208,13 +226,15 @@ keep_param(struct branch *b, struct slice body)
 static void
 lost(struct branch *b)
 {
-	void (*done)(struct branch *) = b->state == BRANCH_BUSY ? b->done : NULL;
+	bool busy = b->state == BRANCH_BUSY;
 
 	b->server = NULL;
 	b->status = 0;
 	b->state = BRANCH_LOST;
-	if (done != NULL)
-		done(b);
+	if (busy && b->ops != NULL)
+		b->ops->lost(b);
+	else if (busy)
+		b->done(b);
 	else if (!ending_lost(b))
 		session_branch_lost(b->session, b);
 }
@@ -231,73 +251,160 @@ broken(struct branch *b, char type)
 	lost(b);
 }
 
-/* False: the branch may be gone. */
-static bool
-message(struct branch *b, const struct read_msg *m)
+/* ---- messages ---- */
+
+static void
+query_message(struct branch *b, const struct read_msg *m)
 {
 	switch (m->type) {
-	case 'S':
-		keep_param(b, m->body);
-		return true;
-	case 'N':
-	case 'A':
-		return true;
 	case 'E':
 		keep_error(b, m->body);
-		return true;
+		break;
 	case 'D':
 		keep_value(b, m->body);
 		break;
 	case 'C':
 		keep_text(b->tag, sizeof b->tag, m->body);
 		break;
-	case 'T':
-	case 'I':
-		break;
 	case 'Z':
-		if (b->state == BRANCH_BUSY && m->body.len == 1 &&
-		    reader_at_boundary(&b->server->reader))
-			break;
-		/* fall through */
+		b->status = m->body.ptr[0];
+		b->done(b);
+		break;
 	default:
-		broken(b, m->type);
-		return false;
+		break;
 	}
-	if (b->state != BRANCH_BUSY) {
+}
+
+/* What a server may say at any time. */
+static bool
+is_async(struct branch *b, const struct read_msg *m)
+{
+	if (m->type == 'S')
+		keep_param(b, m->body);
+	if (m->type == 'E' && b->state != BRANCH_BUSY) /* its last words */
+		keep_error(b, m->body);
+	return m->type == 'S' || m->type == 'N' || m->type == 'A' ||
+	    (m->type == 'E' && b->state != BRANCH_BUSY);
+}
+
+static void
+message(struct branch *b, const struct read_msg *m)
+{
+	bool ready = m->type == 'Z' && m->body.len == 1;
+
+	if (is_async(b, m))
+		return;
+	if (b->state != BRANCH_BUSY ||
+	    (m->type == 'Z' &&
+		(!ready || !reader_at_boundary(&b->server->reader) ||
+		    b->input->next != NULL))) {
 		broken(b, m->type);
-		return false;
+		return;
 	}
-	if (m->type != 'Z')
-		return true;
-	link_of(b->server)->tx_status = b->status = m->body.ptr[0];
-	b->state = BRANCH_REST;
-	b->done(b);
-	return false;
+	if (ready) {
+		link_of(b->server)->tx_status = m->body.ptr[0];
+		b->state = BRANCH_REST;
+	}
+	if (b->ops == NULL)
+		query_message(b, m);
+	else
+		b->ops->message(b, m, m->in_chunk ? b->input->buf : NULL);
+}
+
+static void
+keep_chunk(struct branch *b, struct buf *buf, uint32_t off, uint32_t len)
+{
+	struct chunk *c = malloc(sizeof *c);
+
+	if (c == NULL)
+		abort();
+	*c = (struct chunk){NULL, buf, off, len};
+	buf_ref(buf);
+	if (b->input == NULL)
+		b->input = c;
+	else
+		b->input_last->next = c;
+	b->input_last = c;
+	b->held += len;
+}
+
+/* One unit of input. */
+static void
+step(struct branch *b)
+{
+	struct read_msg m = {.type = 'Z'};
+
+	if (!b->fed) {
+		reader_feed(&b->server->reader, b->input->buf->data + b->input->off,
+		    b->input->len);
+		b->fed = true;
+	}
+	switch (reader_next(&b->server->reader, ANSWER_MAX, &m)) {
+	case READ_MORE:
+		drop_chunk(b);
+		break;
+	case READ_MSG:
+		message(b, &m);
+		break;
+	case READ_PIECE:
+	case READ_BIG:
+	case READ_BAD:
+		broken(b, m.type);
+		break;
+	}
+}
+
+static void
+work(struct branch *b)
+{
+	bool gone = false;
+
+	if (b->gone != NULL) /* it is being worked on */
+		return;
+	b->gone = &gone;
+	while (!gone && b->server != NULL && !b->paused && b->input != NULL)
+		step(b);
+	if (gone)
+		return;
+	b->gone = NULL;
+	if (b->server != NULL && !b->paused && !io_reading(&b->server->stream.io))
+		stream_read_start(&b->server->stream);
+}
+
+void
+branch_listen(struct branch *b, const struct branch_ops *listener, void *owner)
+{
+	b->ops = listener;
+	b->owner = owner;
+	b->state = BRANCH_BUSY;
+	free(b->error);
+	b->error = NULL;
+	link_of(b->server)->unnamed_id = 0; /* it will be another's */
+}
+
+void
+branch_pause(struct branch *b)
+{
+	b->paused = true;
+}
+
+void
+branch_resume(struct branch *b)
+{
+	b->paused = false;
+	work(b);
 }
 
 static void
 received(struct server *server, struct buf *buf, uint32_t off, uint32_t len)
 {
 	struct branch *b = server->owner;
-	struct read_msg m = {.type = 'Z'};
 
-	atomic_fetch_add_explicit(
-	    &b->session->db->stats->sent, len, memory_order_relaxed);
-	reader_feed(&server->reader, buf->data + off, len);
-	for (;;)
-		switch (reader_next(&server->reader, ANSWER_MAX, &m)) {
-		case READ_MORE:
-			return;
-		case READ_MSG:
-			if (!message(b, &m))
-				return;
-			break;
-		case READ_PIECE:
-		case READ_BIG:
-		case READ_BAD:
-			broken(b, m.type);
-			return;
-		}
+	stat_add(&b->session->db->stats->sent, len);
+	keep_chunk(b, buf, off, len);
+	if (b->held > OUTPUT_HIGH)
+		stream_read_stop(&server->stream);
+	work(b);
 }
 
 struct session *
@@ -310,7 +417,10 @@ branch_owner(const struct server *server)
 static void
 drained(struct server *server)
 {
-	(void)server;
+	struct branch *b = server->owner;
+
+	if (b->ops != NULL && b->state == BRANCH_BUSY)
+		b->ops->drained(b);
 }
 
 static void

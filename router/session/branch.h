@@ -8,15 +8,30 @@
 #ifndef WEIR_ROUTER_SESSION_BRANCH_H
 #define WEIR_ROUTER_SESSION_BRANCH_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/err.h"
 #include "base/list.h"
 #include "base/slice.h"
 
+struct branch;
+struct buf;
+struct chunk;
+struct read_msg;
 struct session;
 struct server;
 struct backend;
 
 enum branch_state { BRANCH_REST, BRANCH_BUSY, BRANCH_LOST };
+
+/* Who listens to a busy branch, where it is not a query of Weir's own. Any of these may free the branch. */
+struct branch_ops {
+	/* A message; in `in` (by reference) or, when NULL, elsewhere. Behind its ReadyForQuery the branch is at REST. */
+	void (*message)(struct branch *, const struct read_msg *, struct buf *in);
+	void (*drained)(struct branch *); /* its output queue has become short */
+	void (*lost)(struct branch *);
+};
 
 struct branch {
 	struct list node; /* x->branches, in the order in which they were put aside */
@@ -27,7 +42,15 @@ struct branch {
 	enum branch_state state;
 	bool on_replica, begun, firm, wrote, locked, unpreparable; /* as in struct exec */
 	int wrote_nth;
-	int log_done; /* entries of x->log that ran there */
+	int log_done;                 /* entries of x->log that ran there */
+	const struct branch_ops *ops; /* NULL: branch_query() */
+	void *owner;                  /* of ops */
+	int index;                    /* for ops */
+	bool paused;                  /* its messages wait in `input` */
+	bool *gone;                   /* set when it is freed while it is worked on */
+	bool fed;                     /* the reader stands in the first chunk */
+	struct chunk *input, *input_last;
+	uint32_t held; /* bytes of it */
 	/* ---- the latest branch_query() ---- */
 	void (*done)(struct branch *);
 	char status; /* of its ReadyForQuery; 0: the server was lost */
@@ -45,6 +68,12 @@ struct branch *branch_of_shard(struct session *, int shard); /* NULL: none */
 void branch_take(struct branch *);
 /* Sends one Query, whose end is told by done() once, never from inside this call. done() may free the branch. */
 void branch_query(struct branch *, const char *sql, void (*done)(struct branch *));
+/* The branch is BUSY with what the caller sends on its server's stream, up to a ReadyForQuery. */
+void branch_listen(struct branch *, const struct branch_ops *, void *owner);
+/* Nothing more is handed out; what comes is held, up to a bound, and then waits in the kernel. */
+void branch_pause(struct branch *);
+/* Hands out what was held. */
+void branch_resume(struct branch *);
 /* Fills *e from what went wrong; raw lives as long as the branch. True: something went wrong. */
 bool branch_failed(const struct branch *, struct err *e);
 /* Gives the server back, or closes it when it is not at rest outside a transaction; frees the branch. */

@@ -1,5 +1,5 @@
 /* Cancel requests: they come on a connection of their own, perhaps to another worker; the process id says whose session it may be. */
-#include "router/session/session.h"
+#include "router/session/scatter.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -71,6 +71,8 @@ deliver(struct mail *m)
 	if (s != NULL && s->state == SESSION_ACTIVE && s->x != NULL) {
 		if (waits(s->x->blocked))
 			cancel_waiting(s);
+		else if (s->x->blocked == BLOCK_SCATTER)
+			scatter_cancel(s, "user request");
 		else if (s->x->blocked == BLOCK_ENDING)
 			ending_cancel(s);
 		else if (s->server != NULL && !link_quiet(link_of(s->server)) &&

@@ -1,6 +1,6 @@
 /* The client's messages, in order. Input comes in chunks that are kept by reference; the reader stands in the first one. While the session is
  * blocked nothing is read: the chunk stays, the rest waits in the kernel. */
-#include "router/session/session.h"
+#include "router/session/scatter.h"
 
 #include <stdlib.h>
 
@@ -451,6 +451,10 @@ session_error(struct session *s, const struct err *e)
 	struct exec *x = session_exec(s);
 	struct msgbuf *out = &x->out;
 
+	if (x->scatter != NULL) { /* it had not begun; it gives its servers back */
+		scatter_fail(x->scatter, e);
+		return;
+	}
 	stat_add(e->sqlstate[0] == '0' && e->sqlstate[1] == 'A' ? &s->db->stats->refused
 								: &s->db->stats->errors,
 	    1);

@@ -214,8 +214,8 @@ replied(struct branch *b)
 	run(g);
 }
 
-static bool
-is_home(const struct session *s, const struct branch *b)
+bool
+session_is_home(const struct session *s, const struct branch *b)
 {
 	bool session_mode = CONFIG_VALUE(s->identity->conf, s->db->cluster->conf,
 				pool_mode) == POOL_MODE_SESSION;
@@ -238,7 +238,7 @@ release(struct ending *g, int part)
 	    g->refusal.sqlstate[0] !=
 		'\0') /* what was set on it in the transaction is undone */
 		varset_assign(&link_of(b->server)->vars, varset_ref(s->tx_vars));
-	if (is_home(s, b))
+	if (session_is_home(s, b))
 		branch_take(b);
 	else
 		branch_release(b);

@@ -1,6 +1,7 @@
 /* The extended protocol. Parse, Describe and Close of statements wait (`pending`) until Bind, Flush or Sync says which server they are
  * for; Bind chooses it by its parameters. From the first message that was sent up to Sync everything goes to that server. */
 #include "router/session/extended.h"
+#include "router/session/scatter.h"
 
 #include <stdlib.h>
 
@@ -211,7 +212,10 @@ describe_message(struct session *s)
 		return;
 	}
 	portal = ext_portal_find(x, name);
-	if (portal != NULL && portal->local) {
+	if (portal != NULL && portal->scatter != NULL) {
+		if (!session_await_answers(s))
+			scatter_describe(s, portal->scatter);
+	} else if (portal != NULL && portal->local) {
 		msgbuf_clear(&x->out);
 		ext_describe_here(s, portal->prepared, &x->out);
 		session_reply(s, &x->out);
@@ -327,6 +331,21 @@ execute_bound_late(struct session *s)
 }
 
 static void
+execute_scatter(struct session *s, struct portal *portal)
+{
+	struct scatter *sc = portal->scatter;
+	struct err e;
+
+	if (ext_failed_transaction(s, portal->prepared, &e) != RC_OK) {
+		ext_fail(s, &e);
+		return;
+	}
+	portal->scatter = NULL;
+	portal->done = true;
+	scatter_run(s, sc);
+}
+
+static void
 execute_message(struct session *s)
 {
 	struct exec *x = s->x;
@@ -343,7 +362,9 @@ execute_message(struct session *s)
 	if (portal != NULL && portal->local && !is_empty(portal) &&
 	    session_await_answers(s))
 		return;
-	if (portal != NULL && portal->local && !portal->done &&
+	if (portal != NULL && portal->scatter != NULL)
+		execute_scatter(s, portal);
+	else if (portal != NULL && portal->local && !portal->done &&
 	    !ext_answered_here(s, portal->prepared))
 		ext_plan_late(s, portal, execute_bound_late);
 	else if (portal != NULL && portal->local)
@@ -446,6 +467,15 @@ flush_on_server(struct session *s)
 	extended_flush_pending(s);
 	ext_forward(s);
 	session_send_local(s);
+}
+
+bool
+ext_pending_describes(const struct session *s)
+{
+	for (int i = 0; i < s->x->n_pending; i++)
+		if (s->x->pending[i].type == 'D')
+			return true;
+	return false;
 }
 
 static void

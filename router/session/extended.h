@@ -16,6 +16,7 @@ enum rc ext_refuse_failed(struct err *) WARN_UNUSED;
 /* What waits goes to the server that its first statement wants, then `then`. */
 void ext_pending_to_server(struct session *, void (*then)(struct session *));
 bool ext_pending_is_local(struct session *);
+bool ext_pending_describes(const struct session *);
 
 /* ---- pending.c ---- */
 void ext_reply_empty(struct session *, char type);

@@ -112,7 +112,7 @@ replay_begin(struct session *s, struct msgbuf *sql)
 
 	if (x->begin == NULL || (x->begun && x->log_done == x->log.n))
 		return;
-	check = x->log.n > x->log_done || !plain_begin(x->begin);
+	check = x->log.n > x->log_done || x->scatter != NULL || !plain_begin(x->begin);
 	msgbuf_clear(sql);
 	if (!x->begun)
 		add(sql, x->begin, "");
@@ -120,7 +120,7 @@ replay_begin(struct session *s, struct msgbuf *sql)
 	x->begun = true;
 	x->log_done = x->log.n;
 	varset_assign(&link_of(s->server)->vars, varset_ref(s->vars));
-	/* A bare BEGIN fails only with its connection: no need to wait for it. */
+	/* A bare BEGIN fails only with its connection: no need to wait for it, but where the server will be put aside. */
 	send_checked(s, sql, check);
 }
 

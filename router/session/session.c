@@ -1,4 +1,4 @@
-#include "router/session/session.h"
+#include "router/session/scatter.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -30,7 +30,7 @@ block_name(enum block b)
 {
 	static const char *const names[] = {"", "replies", "answers", "directory look-up",
 	    "no primary", "read your writes", "server", "settings", "output", "admin",
-	    "lsn", "transaction's end", "schema"};
+	    "lsn", "shards", "transaction's end", "schema"};
 
 	return names[b];
 }
@@ -199,6 +199,8 @@ end_cycle(struct session *s)
 		shape_unref(x->shape);
 	x->shape = NULL;
 	sqlprep_forget(x);
+	scatter_destroy(x->planned);
+	x->planned = NULL;
 	x->sql_text = NULL;
 	prepared_unref(x->rollback);
 	x->rollback = NULL;
@@ -226,6 +228,8 @@ free_exec(struct session *s)
 	extended_reset(s);
 	end_cycle(s);
 	branches_drop(s);
+	scatter_destroy(x->scatter);
+	x->scatter = NULL;
 	effects_transaction_over(s, true);
 	temps_unref(x->temps);
 	temps_unref(x->tx_temps);
@@ -452,6 +456,10 @@ timed_out(struct timer *t)
 		return;
 	}
 	(void)time_limit(s, &what);
+	if (strcmp(what, "query_timeout") == 0 && s->x->scatter != NULL) {
+		scatter_cancel(s, "query_timeout");
+		return;
+	}
 	if (strcmp(what, "query_timeout") == 0 && s->server != NULL) {
 		query_timed_out(s);
 		return;
@@ -484,6 +492,8 @@ session_drained(struct session *s)
 {
 	if (s->server != NULL && !io_reading(&s->server->stream.io))
 		stream_read_start(&s->server->stream);
+	if (s->x != NULL && s->x->scatter != NULL)
+		scatter_client_drained(s);
 	if (s->x != NULL && s->x->blocked == BLOCK_OUTPUT &&
 	    stream_queued(&s->stream) <= OUTPUT_HIGH)
 		session_unblock(s);
@@ -777,6 +787,10 @@ session_branch_lost(struct session *s, struct branch *b)
 	struct exec *x = s->x;
 	struct err e;
 
+	if (x->scatter != NULL) {
+		scatter_lost(x->scatter, b);
+		return;
+	}
 	(void)branch_failed(b, &e);
 	session_log(
 	    s, LOG_WARNING, "server lost in a transaction over several shards", &e);

@@ -39,6 +39,7 @@ enum block {
 	BLOCK_OUTPUT,  /* the server's or client's output queue is full */
 	BLOCK_ADMIN,   /* the admin console works on it */
 	BLOCK_LSN,     /* SHOW weir.lsn */
+	BLOCK_SCATTER, /* a statement over several shards runs (scatter.h) */
 	BLOCK_ENDING,  /* COMMIT or ROLLBACK on several servers */
 	BLOCK_SCHEMA   /* DDL went through; the new schema is being read */
 };
@@ -74,6 +75,7 @@ struct portal {
 	struct prepared *prepared; /* a reference */
 	bool local;                /* Weir answers Execute itself */
 	bool done;                 /* local: was executed */
+	struct scatter *scatter;   /* local: it needs several shards */
 	struct slice name;         /* in the same allocation */
 };
 
@@ -121,6 +123,9 @@ struct exec {
 	struct shape *shape; /* of the Query under way; a reference */
 	struct prepared *
 	    sql_prepared; /* what that Query's EXECUTE runs or its PREPARE makes; a reference */
+	struct slice
+	    plan_text; /* what is planned, where it may be carried out on several shards */
+	struct scatter *planned; /* that plan */
 	const char
 	    *tag; /* of a statement that Weir answers once the server's settings fit */
 	struct err *
@@ -157,8 +162,9 @@ struct exec {
 	struct list branches; /* the transaction's other servers (branch.h) */
 	int pin_shard;        /* where the server is that the session is pinned to */
 	bool ending_commits;
+	struct scatter *scatter; /* the statement over several shards that runs */
 	struct ending
-	    *ending; /* commit.c: the transaction's end on several servers; heap */
+	    *ending; /* ending.c: the transaction's end on several servers; heap */
 	bool
 	    doomed; /* a server of the transaction is gone: it can only be rolled back, and not to a savepoint */
 	bool tx_read_only;
@@ -446,6 +452,8 @@ enum rc session_setting(
 
 /* ---- ending.c: COMMIT and ROLLBACK of a transaction that has several servers ---- */
 bool ending_needed(const struct session *);
+/* Is it the server that a pinned session, or one in session mode, keeps? */
+bool session_is_home(const struct session *, const struct branch *);
 /* RC_AGAIN: blocked; the message is worked on once more when it is over. RC_OK: over, *tag is what the client is told. */
 enum rc ending_run(
     struct session *, bool commit, const char **tag, struct err *) WARN_UNUSED;

@@ -1,5 +1,5 @@
 /* The simple protocol: one Query message, one implicit transaction, one server. */
-#include "router/session/session.h"
+#include "router/session/scatter.h"
 
 #include <stdlib.h>
 
@@ -63,6 +63,8 @@ plan_statements(struct session *s, const struct sql_consts *consts, struct err *
 
 	session_plan_ctx(s, &ctx);
 	ctx.consts = consts;
+	if (n == 1)
+		(void)query_text(&x->msg, &x->plan_text);
 	if (n == 0)
 		return session_plan(s, x->shape, -1, &ctx, &x->plan, e);
 	for (int i = 0; i < n; i++) {
@@ -323,6 +325,10 @@ run_planned(struct session *s)
 
 	if (x->plan.kind == PLAN_LOOKUP) {
 		lookup_start(s, plan_query);
+		return;
+	}
+	if (x->plan.kind == PLAN_MULTI) {
+		scatter_run(s, scatter_planned(s));
 		return;
 	}
 	if (x->plan.kind == PLAN_ALL && !x->unsynced) {

@@ -1,6 +1,6 @@
 /* Finds the server for a statement: plan -> shard -> primary or replica -> a connection of the pool -> settings applied.
  * Each step may have to wait; then the session is blocked and the step runs again when something changed. */
-#include "router/session/session.h"
+#include "router/session/scatter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +156,9 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 		*e = shape->stmts->err;
 		return RC_ERR;
 	}
+	if (rc == RC_ERR && shard == SHARD_NONE && stmt != NULL &&
+	    scatter_may_do(s, stmt, e))
+		rc = scatter_plan(s, shape, i, ctx, plan, e);
 	if (shard != SHARD_NONE) { /* the session knows better */
 		bool read_only = rc == RC_OK && plan->read_only;
 
