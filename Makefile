@@ -116,7 +116,7 @@ help:
 	@echo 'make lint         format, who includes whom, clang-tidy'
 	@echo 'make fuzz         every fuzz target for FUZZ_SECONDS (default 60)'
 	@echo 'make soak         all tests on both event loops and under ThreadSanitizer, lint in full, longer fuzzing'
-	@echo 'make bench        measures against PgBouncer and HAProxy; writes docs/benchmarks.md (QUICK=1: a minute)'
+	@echo 'make bench        measures against PgBouncer, HAProxy and others; writes docs/benchmarks.md (QUICK=1: a minute)'
 	@echo 'make install      to PREFIX (default /usr/local), under DESTDIR'
 	@echo 'make clean'
 
