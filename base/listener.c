@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 
 #define ACCEPT_PER_TURN 16
@@ -59,13 +60,27 @@ run_short(struct listener *l, int error)
 	apply(l);
 }
 
+static int
+accept_one(int fd)
+{
+	if (FAULT("accept.emfile")) {
+		errno = EMFILE;
+		return -1;
+	}
+	if (FAULT("accept.enfile")) {
+		errno = ENFILE;
+		return -1;
+	}
+	return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 static void
 listener_ready(struct watch *w)
 {
 	struct listener *l = LIST_ENTRY(w, struct listener, watch);
 
 	for (int i = 0; i < ACCEPT_PER_TURN && !l->paused && !l->destroyed; i++) {
-		int fd = accept4(l->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept_one(l->watch.fd);
 
 		if (fd >= 0) {
 			l->said = false;

@@ -1,6 +1,7 @@
 /* The part of the event loop that epoll and io_uring share: turns, connections, mail,
  * deferred calls. */
 #include "base/asan.h"
+#include "base/fault.h"
 #include "base/loop_impl.h"
 
 #include <assert.h>
@@ -462,6 +463,13 @@ send_once(struct io *io, size_t *bytes)
 	struct msghdr msg = {.msg_iov = iov};
 
 	*bytes = o->len;
+	if (FAULT("send.eintr")) {
+		errno = EINTR;
+		return -1;
+	}
+	if (FAULT("send.short"))
+		return send(
+		    io->fd, o->buf->data + o->off, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (o->next == NULL)
 		return send(
 		    io->fd, o->buf->data + o->off, o->len, MSG_NOSIGNAL | MSG_DONTWAIT);

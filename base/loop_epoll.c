@@ -3,6 +3,7 @@
  * call, and EPOLLOUT is asked for only after the socket was full. An io that waits for
  * nothing is registered one-shot, so a hang-up (which cannot be masked) wakes the loop
  * once and not for ever. */
+#include "base/fault.h"
 #include "base/loop_impl.h"
 
 #include <errno.h>
@@ -118,7 +119,10 @@ receive(struct io *io, uint32_t events)
 
 	io->loop->receives++;
 	do
-		n = recv(io->fd, b->data + off, b->cap - off, MSG_DONTWAIT);
+		if (FAULT("recv.eintr"))
+			errno = EINTR, n = -1;
+		else
+			n = recv(io->fd, b->data + off, b->cap - off, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	if (n > 0)
 		loop_io_received(io, b, off, (uint32_t)n);
@@ -177,7 +181,11 @@ epoll_wait_turn(struct loop *loop, uint64_t until_us)
 	int n;
 
 	arm_timer(ep, until_us == 0 ? UINT64_MAX : until_us);
-	n = epoll_wait(ep->fd, ep->events, EVENTS_PER_TURN, until_us == 0 ? 0 : -1);
+	if (FAULT("wait.eintr"))
+		n = -1;
+	else
+		n = epoll_wait(
+		    ep->fd, ep->events, EVENTS_PER_TURN, until_us == 0 ? 0 : -1);
 	loop->now_us = loop_clock_us();
 	for (int i = 0; i < n; i++) {
 		uintptr_t p = (uintptr_t)ep->events[i].data.ptr;

@@ -13,6 +13,7 @@
  * anew at the end of the turn. Bytes that a receive had taken before its cancellation was
  * known are held (io_extra) until reading goes on. */
 #include "base/asan.h"
+#include "base/fault.h"
 #include "base/loop_impl.h"
 
 #include <assert.h>
@@ -244,7 +245,7 @@ arm_rx(struct io *io, uint8_t kind)
 	if (kind == RX_RECV) {
 		io_uring_prep_recv_multishot(sqe, io->fd, NULL, 0, 0);
 		sqe->flags |= IOSQE_BUFFER_SELECT;
-		sqe->buf_group = LOOP_URING_GROUP;
+		sqe->buf_group = LOOP_URING_GROUP + FAULT("recv.enobufs");
 	} else {
 		/* Any poll also reports the end of the peer's output (POLLRDHUP); one
 		 * shot would come back for it at once, for ever. This one tells of
@@ -460,6 +461,7 @@ submit_output(struct io *io, bool quiet)
 	const struct io_out *o = io->out_head;
 	struct io_uring_sqe *sqe;
 	size_t len = o->len;
+	bool whole = false;
 
 	if (o->next == NULL) {
 		sqe = new_sqe(u);
@@ -473,7 +475,13 @@ submit_output(struct io *io, bool quiet)
 		m->hdr.msg_iovlen = loop_io_iov(io, m->iov, &len);
 		io_uring_prep_sendmsg(sqe, io->fd, &m->hdr, MSG_NOSIGNAL);
 	}
-	if (quiet)
+	if (FAULT("send.short"))
+		io_uring_prep_send(sqe, io->fd, o->buf->data + o->off, 1, MSG_NOSIGNAL);
+	else if (FAULT("send.eintr"))
+		io_uring_prep_nop(sqe);
+	else
+		whole = true;
+	if (quiet && whole)
 		make_quiet(io, sqe, len);
 	else
 		sqe->user_data = user_data(io, TAG_TX);
@@ -673,6 +681,8 @@ submit_and_wait(struct uring_loop *u, uint64_t until_us)
 {
 	struct __kernel_timespec ts;
 
+	if (FAULT("wait.eintr"))
+		return -EINTR;
 	if (until_us == 0 || io_uring_cq_ready(&u->ring) > 0 || quiet_are_awaited(u))
 		return io_uring_submit_and_get_events(&u->ring);
 	arm_timeout(u, until_us, &ts);
@@ -758,14 +768,18 @@ loop_uring_init(struct loop *loop, struct err *e)
 	u = calloc(1, sizeof *u);
 	if (u == NULL)
 		abort();
-	rc = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);
+	rc = FAULT("ring.setup")
+	    ? -ENOMEM
+	    : io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);
 	if (rc < 0) {
 		free(u);
 		return err_set(
 		    e, "0A000", BLAST_SESSION, "io_uring_setup: %s", strerror(-rc));
 	}
 	u->buf_ring = map(BUF_RING_BYTES);
-	rc = loop_uring_register(&u->ring, u->buf_ring, RING_BUFS);
+	rc = FAULT("ring.buffers")
+	    ? -ENOMEM
+	    : loop_uring_register(&u->ring, u->buf_ring, RING_BUFS);
 	if (rc < 0) {
 		io_uring_queue_exit(&u->ring);
 		(void)munmap(u->buf_ring, BUF_RING_BYTES);

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 
 static const char *const state_names[] = {
@@ -606,6 +608,10 @@ server_received(struct stream *stream, struct buf *b, uint32_t off, uint32_t len
 {
 	struct server *s = LIST_ENTRY(stream, struct server, stream);
 
+	if (FAULT("reply.lost")) {
+		(void)shutdown(stream->io.fd, SHUT_RDWR);
+		return;
+	}
 	if (s->owner_ops != NULL)
 		s->owner_ops->received(s, b, off, len);
 	else if (s->state != SERVER_CLOSING)

@@ -16,6 +16,8 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include "base/fault.h"
+
 struct dial {
 	const struct login_target *target;
 	const struct login_address *address;
@@ -292,6 +294,8 @@ open_socket(struct dial *d, struct err *e)
 	if (d->fd < 0)
 		return no_connection(d, strerror_r(errno, text, sizeof text), e);
 	tune(d);
+	if (FAULT("dial.connect"))
+		return no_connection(d, "fault", e);
 	return connect_once(d, e);
 }
 

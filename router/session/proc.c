@@ -470,6 +470,11 @@ make_workers(struct proc *p, const struct settings *set, struct err *e)
 		p->pools[i] = p->workers[i].pools;
 	}
 	pools_set_peers(p->pools, p->n_workers);
+	for (int i = 1; i < p->n_workers; i++)
+		if (loop_kind(p->workers[i].loop) != loop_kind(p->workers[0].loop))
+			log_line(LOG_WARNING, "a worker has another event loop", "worker",
+			    LOG_NUM(i), "reason", loop_kind_reason(p->workers[i].loop),
+			    NULL);
 	log_line(LOG_NOTICE, "workers made", "workers", LOG_NUM(p->n_workers),
 	    "event_loop",
 	    loop_kind(p->workers[0].loop) == LOOP_URING ? "io_uring" : "epoll", "reason",
