@@ -342,11 +342,12 @@ fail_with(struct merge *m, const char *sqlstate, const char *msg)
 static bool
 split(const struct merge *m, struct slice row, struct field *fields)
 {
-	const char *p = row.ptr, *end = row.ptr + row.len;
+	const char *p, *end;
 
-	if (row.len < 2 || be16(p) != m->n_columns)
+	if (row.len < 2 || be16(row.ptr) != m->n_columns)
 		return false;
-	p += 2;
+	p = row.ptr + 2;
+	end = row.ptr + row.len;
 	for (int i = 0; i < m->n_columns; i++) {
 		if (end - p < 4)
 			return false;
@@ -756,6 +757,33 @@ finish(struct merge *m)
 	return MERGE_DONE;
 }
 
+static enum merge_step next_any(struct merge *, struct merge_result *);
+
+/* Rows in the order of their turns; what is left after them as it comes. */
+static enum merge_step
+next_turn(struct merge *m, struct merge_result *out)
+{
+	for (; m->turn < m->spec.n_turns; m->turn++) {
+		int i = m->spec.turns[m->turn];
+		struct input *in = &m->inputs[i < m->n_inputs ? i : 0];
+
+		if (in->state == INPUT_ENDED)
+			continue;
+		out->input = i;
+		if (in->state != INPUT_ROW)
+			return MERGE_FEED;
+		in->state = INPUT_USED;
+		if (!counts(m))
+			continue;
+		m->turn++;
+		out->row = without_junk(m, in);
+		return MERGE_ROW;
+	}
+	m->turn = 0;
+	m->spec.n_turns = 0;
+	return next_any(m, out);
+}
+
 /* Rows as they come. */
 static enum merge_step
 next_any(struct merge *m, struct merge_result *out)
@@ -877,6 +905,7 @@ merge_next(struct merge *m, struct merge_result *out, struct err *e)
 		return finish(m);
 	step = m->spec.outs != NULL ? next_group(m, out)
 	    : m->spec.n_keys > 0    ? next_sorted(m, out)
+	    : m->spec.n_turns > 0   ? next_turn(m, out)
 				    : next_any(m, out);
 	return m->failed ? failed(m, e) : step;
 }

@@ -69,6 +69,10 @@ struct merge_spec {
 	int n_distinct; /* rows that agree in the first n keys: the first one counts */
 	const struct merge_out *outs; /* AGGREGATE: the client's columns; else NULL */
 	int n_outs;
+	/* Without keys: the input whose turn each row is (INSERT … RETURNING gives rows in
+	 * their order); one that has ended is passed over. NULL: as they come */
+	const uint16_t *turns;
+	int n_turns;
 	int n_junk; /* columns at the end of the inputs that the client did not ask for */
 	int64_t limit, offset; /* limit -1: none */
 	/* The result formats of a fragment's Bind, one for each of its columns: 0, 1, or

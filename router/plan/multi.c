@@ -307,7 +307,11 @@ static enum rc
 build_kind(struct build *b)
 {
 	bool done = false;
-	enum rc rc = check(b);
+	enum rc rc;
+
+	if (b->st->kind != STMT_SELECT)
+		return plan_write(b);
+	rc = check(b);
 
 	if (rc == RC_OK)
 		rc = plan_level(b, &done);
@@ -319,7 +323,7 @@ build_kind(struct build *b)
 }
 
 static enum rc
-build_select(struct build *b)
+build(struct build *b)
 {
 	struct sql_stmts *views[VIEWS_MAX];
 	enum rc rc;
@@ -341,7 +345,7 @@ multi_plan(struct shape *s, int i, const struct plan_ctx *ctx, const struct sql_
 	enum rc rc;
 
 	*out = (struct multi){.kind = MULTI_CONCAT, .merge.limit = -1};
-	if (s->stmts == NULL || i >= s->stmts->n || s->stmts->v[i].kind != STMT_SELECT) {
+	if (s->stmts == NULL || i >= s->stmts->n || s->stmts->v[i].kind > STMT_MERGE) {
 		rc = plan_run(s, i, ctx, &b.plan, e);
 		return rc != RC_OK
 		    ? rc
@@ -355,7 +359,7 @@ multi_plan(struct shape *s, int i, const struct plan_ctx *ctx, const struct sql_
 	b.stmts = tree_analyze(b.tree, b.text, NULL, 0);
 	b.st = &b.stmts->v[i];
 	b.root = b.st->query;
-	rc = build_select(&b);
+	rc = build(&b);
 	sql_stmts_free(b.stmts);
 	return rc;
 }

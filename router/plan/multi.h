@@ -1,5 +1,6 @@
-/* router/plan/multi.h: what a SELECT that plan_run() refuses, because it needs several
- * shards, becomes: fragments for the shards, and how their rows become the answer.
+/* router/plan/multi.h: what a statement that plan_run() refuses, because it needs several
+ * shards, becomes: fragments for the shards, and how their rows become the answer. SELECT,
+ * INSERT, UPDATE and DELETE; the others are refused with plan_run()'s error.
  * Pure: the same text, parameters, map and schema give the same program; multi_describe()
  * prints it, golden files in tests/plan keep it.
  * Thread:  any. Memory: all of it in ctx->arena, or in the text that was given.
@@ -41,7 +42,15 @@
  * A fragment's query runs on each of its shards (it may have none: the table stays empty)
  * with all results in binary: a DataRow then is a CopyData of COPY's binary format but for
  * its type byte ('D' becomes 'd'; MULTI_COPY_HEADER goes before, MULTI_COPY_TRAILER after
- * the last). Fragments only read, and may run on replicas that are fresh enough.
+ * the last). Fragments only read, and may run on replicas that are fresh enough. An error
+ * of `create` means that a column cannot stand in a table (42P16): 0A000 for the client.
+ *
+ * MULTI_WRITE: each fragment's query runs on the primary of each of its shards, all in one
+ * transaction over the shards. The client's tag has the sum of their counts; where
+ * `same_count` is set (reference tables), it has the count that all must agree in, else
+ * XX000 and nothing is committed. Rows (RETURNING) go through the merger, whose inputs are
+ * the fragments' shards in order (fragment by fragment, shards ascending); with
+ * `same_count`, the first one's rows are the client's.
  */
 #ifndef WEIR_ROUTER_PLAN_MULTI_H
 #define WEIR_ROUTER_PLAN_MULTI_H
@@ -52,11 +61,12 @@
 struct sql_env; /* router/sql/shape.h */
 
 /* One line each: kind, what multi_describe() and metrics call it. */
-#define MULTI_KINDS(X)                                                             \
-	X(CONCAT, "concatenate")  /* rows in any order */                          \
-	X(SORTED, "merge sorted") /* each shard sorts, k-way merge; DISTINCT */    \
-	X(AGGREGATE, "aggregate") /* partial aggregates sorted by group, merged */ \
-	X(INTERMEDIATE, "intermediate results") /* fragments to tables, then `final` */
+#define MULTI_KINDS(X)                                                                  \
+	X(CONCAT, "concatenate")  /* rows in any order */                               \
+	X(SORTED, "merge sorted") /* each shard sorts, k-way merge; DISTINCT */         \
+	X(AGGREGATE, "aggregate") /* partial aggregates sorted by group, merged */      \
+	X(INTERMEDIATE, "intermediate results") /* fragments to tables, then `final` */ \
+	X(WRITE, "write")                       /* each fragment writes on its shards */
 
 enum multi_kind {
 #define X(id, text) MULTI_##id,
@@ -88,6 +98,7 @@ struct multi {
 	struct multi_fragment *fragments;
 	int n_fragments;
 	struct merge_spec merge; /* CONCAT, SORTED, AGGREGATE */
+	bool same_count;         /* WRITE */
 	/* INTERMEDIATE */
 	struct multi_text final;
 	uint64_t final_shards[16]; /* where `final` may run: they have all its tables */

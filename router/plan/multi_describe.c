@@ -78,6 +78,8 @@ put_merge(struct text *t, const struct merge_spec *m)
 	if (m->n_junk > 0)
 		put(t, "left out: the last %d column%s\n", m->n_junk,
 		    m->n_junk == 1 ? "" : "s");
+	if (m->n_turns > 0)
+		put(t, "in the order of the statement's rows\n");
 	if (m->limit >= 0)
 		put(t, "limit: %lld\n", (long long)m->limit);
 	if (m->offset > 0)
@@ -90,13 +92,14 @@ multi_describe(
 {
 	struct text t = {arena_strdup(a, ""), a};
 	bool tables = m->kind == MULTI_INTERMEDIATE;
+	const char *verb = m->kind == MULTI_WRITE ? "write" : "fetch";
 
 	put(&t, "runs on: several shards: %s\n", multi_kind_name(m->kind));
 	for (int i = 0; i < m->n_fragments; i++) {
 		const struct multi_fragment *f = &m->fragments[i];
 
-		put(&t, "fetch%s%s: %s from ", tables ? " " : "", tables ? f->table : "",
-		    f->source);
+		put(&t, "%s%s%s: %s %s ", verb, tables ? " " : "", tables ? f->table : "",
+		    f->source, m->kind == MULTI_WRITE ? "on" : "from");
 		put_shards(&t, ctx, f->shards);
 		put(&t, "\n");
 		put_text(&t, "by", &f->query);
@@ -111,5 +114,7 @@ multi_describe(
 	} else {
 		put_merge(&t, &m->merge);
 	}
+	if (m->same_count)
+		put(&t, "the same on each, counted once\n");
 	*out = slice_of(t.buf);
 }

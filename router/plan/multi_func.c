@@ -42,6 +42,16 @@ is_aggregate_name(const char *name)
 		   sizeof *aggregates, by_name) != NULL;
 }
 
+bool
+is_decided_aggregate(const char *name)
+{
+	static const char *const good[] = {"avg", "bit_and", "bit_or", "bit_xor",
+	    "bool_and", "bool_or", "count", "every", "max", "min", "sum"};
+
+	return bsearch(name, good, sizeof good / sizeof *good, sizeof *good, by_name) !=
+	    NULL;
+}
+
 const char *
 tree_name(size_t n, PgQuery__Node *const *names)
 {

@@ -9,6 +9,7 @@
  * multi_group.c     … or to group: partial aggregates, or their arguments
  * multi_type.c      types of expressions, as far as they are known
  * multi_merge.c     what the merger can do of both by itself
+ * multi_write.c     INSERT, UPDATE, DELETE
  * multi_describe.c  words for people */
 #ifndef WEIR_ROUTER_PLAN_MULTI_INT_H
 #define WEIR_ROUTER_PLAN_MULTI_INT_H
@@ -54,6 +55,9 @@ enum rc spread_find(
 bool spread_is_key(struct build *, const struct sql_query *, const struct spread *,
     PgQuery__Node *, int k);
 /* All key columns are among these expressions. */
+/* … the output at a position. */
+bool spread_output_is_key(
+    struct build *, const struct sql_query *, const struct spread *, int pos, int k);
 bool spread_has_key(struct build *, const struct sql_query *, const struct spread *,
     PgQuery__Node *const *list, size_t n);
 /* What a level makes of its rows, by its parse tree. */
@@ -70,6 +74,8 @@ bool spread_distinct(struct build *, const struct sql_query *, const struct spre
 /* ---- multi_func.c ---- */
 
 bool is_aggregate_name(const char *name);
+/* Whatever the order of its rows, it gives the same. */
+bool is_decided_aggregate(const char *name);
 /* By its name or what only an aggregate's call has; a window function's too. */
 bool is_aggregate(const PgQuery__FuncCall *);
 /* The last part of a name; "" where there is none. */
@@ -115,6 +121,8 @@ void set_shards(
     struct build *, struct multi_fragment *, const struct spread *, bool some);
 /* "orders o, customers" */
 const char *sources_of(struct build *, const struct sql_query *);
+/* The statement as the client wrote it. */
+struct slice own_text(struct build *);
 /* The shards that have all the tables that are left when the whole statement is run on
  * its shards: any of the spread's. */
 void set_final_shards(struct build *, const struct spread *);
@@ -186,5 +194,6 @@ enum rc plan_group(struct build *, const struct spread *, bool *done) WARN_UNUSE
 /* *done false: it is not of that kind. */
 enum rc plan_level(struct build *, bool *done) WARN_UNUSED;
 enum rc plan_tables(struct build *) WARN_UNUSED;
+enum rc plan_write(struct build *) WARN_UNUSED;
 
 #endif

@@ -107,7 +107,7 @@ push_limit(struct build *b, PgQuery__SelectStmt *s, const struct limits *l)
 /* ---- concatenation ---- */
 
 /* The statement's own text, as the client wrote it. */
-static struct slice
+struct slice
 own_text(struct build *b)
 {
 	const PgQuery__RawStmt *raw = NULL;

@@ -199,6 +199,11 @@ add_level(struct build *b, const struct sql_query *q, bool inner, struct candida
 		add_branches(b, q, inner, out);
 		return;
 	}
+	/* rows that are written are the target's */
+	if (!inner && (q->kind == Q_UPDATE || q->kind == Q_DELETE)) {
+		anchor_leaf(b, q->target, out);
+		return;
+	}
 	if (q->kind != Q_SELECT || q->locks)
 		return;
 	for (int i = 0; i < q->n_from; i++)
@@ -270,6 +275,23 @@ spread_is_key(struct build *b, const struct sql_query *q, const struct spread *s
 	struct col col;
 
 	if (e.kind != EXPR_COL || !resolve_col(&b->c, q, NULL, &e, &col))
+		return false;
+	for (int i = 0; i < s->n; i++)
+		if (!reaches_key(b, col, s->anchors[i], k))
+			return false;
+	return true;
+}
+
+bool
+spread_output_is_key(
+    struct build *b, const struct sql_query *q, const struct spread *s, int pos, int k)
+{
+	const struct sql_expr *e;
+	struct col col;
+
+	if (!output_by_pos(&b->c, q, pos, &e, &col) ||
+	    (e == NULL ? col.rel == NULL
+		       : e->cast != NULL || !resolve_col(&b->c, q, NULL, e, &col)))
 		return false;
 	for (int i = 0; i < s->n; i++)
 		if (!reaches_key(b, col, s->anchors[i], k))
@@ -475,8 +497,6 @@ static void
 check_level(void *arg, const struct sql_query *q)
 {
 	struct checking *k = arg, in = {.b = k->b};
-	static const char *const good[] = {"avg", "bit_and", "bit_or", "bool_and",
-	    "bool_or", "count", "every", "max", "min", "sum"};
 
 	if (q == k->top || k->bad)
 		return;
@@ -487,11 +507,10 @@ check_level(void *arg, const struct sql_query *q)
 		return;
 	k->bad |= q->limit || q->distinct_on || q->window || q->grouping_sets;
 	for (int i = 0; i < q->n_calls; i++) {
-		bool fine = !is_aggregate_name(q->calls[i].name) &&
-		    builtin_func(q->calls[i].name) != NULL;
+		const char *name = q->calls[i].name;
+		bool fine = is_aggregate_name(name) ? is_decided_aggregate(name)
+						    : builtin_func(name) != NULL;
 
-		for (size_t g = 0; g < sizeof good / sizeof *good; g++)
-			fine |= strcmp(good[g], q->calls[i].name) == 0;
 		k->bad |= !fine;
 	}
 }

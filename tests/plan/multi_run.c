@@ -383,6 +383,137 @@ differ(struct rows *a, struct rows *b, char how)
 	return a->n != b->n;
 }
 
+/* ---- writes: in transactions that are undone, with the tables as they are after ---- */
+
+static const struct {
+	const char *name;
+	bool reference;
+} tables[] = {{"customers", false}, {"orders", false}, {"order_lines", false},
+    {"events", false}, {"tenants", false}, {"seats", false}, {"countries", true},
+    {"currencies", true}};
+
+static void
+everywhere(const char *sql)
+{
+	PQclear(PQexec(whole, sql));
+	for (int i = 0; i < 3; i++)
+		PQclear(PQexec(shards[i], sql));
+}
+
+static void
+dump(struct rows *out, PGconn *c, bool sharded, bool reference)
+{
+	char sql[200];
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		PGresult *r;
+
+		if (tables[i].reference ? !reference : !sharded)
+			continue;
+		snprintf(sql, sizeof sql, "SELECT '%s', x::text FROM %s x",
+		    tables[i].name, tables[i].name);
+		r = ask(c, slice_of(sql), 0);
+		for (int k = 0; r != NULL && k < PQntuples(r); k++)
+			take_row(out, r, k);
+		PQclear(r);
+	}
+}
+
+/* Each row stands on the shard of its key. */
+static bool
+at_home(void)
+{
+	static const char *const keys[][2] = {{"customers", "id"},
+	    {"orders", "customer_id"}, {"order_lines", "customer_id"}};
+	static const int first[] = {0, 6, 11, 16};
+	char sql[200];
+
+	for (int i = 0; i < 3; i++)
+		for (int t = 0; t < 3; t++) {
+			PGresult *r;
+			bool stray;
+
+			snprintf(sql, sizeof sql,
+			    "SELECT count(*) FROM %s WHERE NOT (hashint8extended(%s, 0) & 15) "
+			    "BETWEEN %d AND %d",
+			    keys[t][0], keys[t][1], first[i], first[i + 1] - 1);
+			r = ask(shards[i], slice_of(sql), 0);
+			stray = r == NULL || strcmp(PQgetvalue(r, 0, 0), "0") != 0;
+			PQclear(r);
+			if (stray)
+				return false;
+		}
+	return true;
+}
+
+static bool
+write_all(const struct multi *m, struct rows *out, long *count)
+{
+	int input = 0;
+
+	*count = 0;
+	for (int i = 0; i < m->n_fragments; i++)
+		for (int k = 0; k < 3; k++) {
+			PGresult *r;
+			long n;
+
+			if (!on_shard(m->fragments[i].shards, k))
+				continue;
+			r = ask(shards[k], m->fragments[i].query.sql, 0);
+			if (r == NULL)
+				return false;
+			n = atol(PQcmdTuples(r));
+			if (m->same_count && input > 0 && n != *count)
+				return snprintf(why, sizeof why, "counts differ") < 0;
+			*count = m->same_count ? n : *count + n;
+			if (out->columns == NULL)
+				take_columns(out, r);
+			for (int t = 0; t < PQntuples(r) && !(m->same_count && input > 0);
+			     t++)
+				take_row(out, r, t);
+			PQclear(r);
+			input++;
+		}
+	return true;
+}
+
+static void
+run_write(const struct multi *m, const char *sql)
+{
+	struct rows want = {NULL, 0, NULL}, got = {NULL, 0, NULL};
+	PGresult *r;
+	long count, done;
+
+	everywhere("BEGIN");
+	r = ask(whole, slice_of(sql), 0);
+	if (r == NULL) {
+		printf("failed\n");
+		everywhere("ROLLBACK");
+		return;
+	}
+	take(&want, r);
+	count = atol(PQcmdTuples(r));
+	PQclear(r);
+	dump(&want, whole, true, true);
+	if (!write_all(m, &got, &done)) {
+		printf("error %s\n", why);
+	} else {
+		for (int i = 0; i < 3; i++)
+			dump(&got, shards[i], true, i == 0);
+		if (!at_home())
+			printf("wrong write: a row on a shard that is not its own\n");
+		else if (count != done)
+			printf("wrong write: count %ld, not %ld\n", done, count);
+		else if (differ(&want, &got, ' '))
+			printf("wrong write: %s\n", why);
+		else
+			printf("same write\n");
+	}
+	everywhere("ROLLBACK");
+	rows_free(&want);
+	rows_free(&got);
+}
+
 static void
 run(const struct multi *m, const char *sql, char how)
 {
@@ -423,6 +554,8 @@ statement(struct shape_cache *cache, struct plan_ctx *ctx, const char *sql)
 		printf("one\n");
 	else if (multi_plan(s, 0, ctx, &env, slice_of(sql), &m, &e) != RC_OK)
 		printf("refused %s %s\n", e.sqlstate, e.msg);
+	else if (m.kind == MULTI_WRITE)
+		run_write(&m, sql);
 	else
 		run(&m, sql, how);
 	fflush(stdout);
