@@ -173,8 +173,8 @@ backend_unref(struct backend *b)
 	free((char *)b->database);
 	free((char *)b->shard);
 	free(b->check_query);
-	for (int i = 0; i < WORKERS_MAX; i++)
-		free(atomic_load(&b->worker[i].queries));
+	for (int i = 0; i < WORKERS_MAX * QUERY_KINDS; i++)
+		free(atomic_load(&b->worker[i / QUERY_KINDS].queries[i % QUERY_KINDS]));
 	pthread_mutex_destroy(&b->lock);
 	free(b);
 }
@@ -251,17 +251,17 @@ backend_is_at_text(struct backend *b, const char *address)
 }
 
 void
-backend_query_took(struct backend *b, int worker, uint64_t us)
+backend_query_took(struct backend *b, int worker, unsigned kind, uint64_t us)
 {
-	struct histogram *h =
-	    atomic_load_explicit(&b->worker[worker].queries, memory_order_relaxed);
+	_Atomic(struct histogram *) *slot =
+	    &b->worker[worker].queries[kind % QUERY_KINDS];
+	struct histogram *h = atomic_load_explicit(slot, memory_order_relaxed);
 
 	if (h == NULL) {
 		h = calloc(1, sizeof *h);
 		if (h == NULL)
 			abort();
-		atomic_store_explicit(
-		    &b->worker[worker].queries, h, memory_order_release);
+		atomic_store_explicit(slot, h, memory_order_release);
 	}
 	histogram_record(h, us);
 }

@@ -18,6 +18,7 @@
 #include "wire/tls.h"
 
 #define WORKERS_MAX 64
+#define QUERY_KINDS 8 /* that are told apart; the session layer says what they are */
 
 struct login_address; /* wire/login.h */
 
@@ -63,8 +64,8 @@ struct backend {
 	const char *database, *shard; /* (const) names in Weir */
 	/* (const) "shop/s1/0": database, shard, position (0: the configured primary) */
 	char label[160];
-	int position; /* (const) */
-	int weight;   /* (const) for the weighted policy */
+	int position;      /* (const) */
+	atomic_int weight; /* for the weighted policy; a reload may change it */
 	/* (const) Its conninfo names several hosts, each a backend of its own; then the
 	 * position of the first of them, else its own. */
 	bool several;
@@ -84,8 +85,8 @@ struct backend {
 		_Alignas(64) _Atomic uint64_t oldest_wait_us;
 		/* That worker's connections; for choice and SHOW. */
 		atomic_int active, idle;
-		_Atomic(struct histogram *)
-		    queries;       /* how long they took here; made at the first one */
+		/* How long they took here, by kind; each made at the first one. */
+		_Atomic(struct histogram *) queries[QUERY_KINDS];
 		atomic_int coming; /* places on their way to it by mail */
 	} worker[WORKERS_MAX];
 	atomic_bool paused, disabled; /* admin: PAUSE, DISABLE of its database */
@@ -160,7 +161,7 @@ bool backend_is_at(struct backend *, const struct login_address *);
 bool backend_is_at_text(struct backend *, const char *address);
 
 /* A query took so long here; by that worker only. */
-void backend_query_took(struct backend *, int worker, uint64_t us);
+void backend_query_took(struct backend *, int worker, unsigned kind, uint64_t us);
 
 /* Passive outcome of a connect or of a connection that died in use. */
 void backend_failed(struct backend *, const struct err *, uint64_t now_us);

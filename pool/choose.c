@@ -123,7 +123,9 @@ weight_of(const struct backend *b, enum replica_policy policy)
 {
 	if (policy != REPLICA_WEIGHTED)
 		return 1;
-	return b->weight > 0 ? (unsigned)b->weight : 0;
+	int weight = atomic_load_explicit(&b->weight, memory_order_relaxed);
+
+	return weight > 0 ? (unsigned)weight : 0;
 }
 
 /* Least connections in use; among equals one by chance, else the first would get all

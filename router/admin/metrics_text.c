@@ -141,15 +141,20 @@ write_info(const struct scrape *m, struct text *t, const char *name)
 	    m->event_loop);
 }
 
+static const char *const plan_kinds[] = {
+    [PLAN_ONE] = "one", [PLAN_ANY] = "any", [PLAN_ALL] = "all", [PLAN_LOOKUP] = "lookup"};
+
+#define N_PLAN_KINDS (sizeof plan_kinds / sizeof plan_kinds[0])
+_Static_assert(N_PLAN_KINDS <= PLAN_KINDS && N_PLAN_KINDS <= QUERY_KINDS,
+    "every kind of plan has a counter and a histogram");
+
 static void
 write_plans(const struct scrape *m, struct text *t, const char *name)
 {
-	static const char *const kinds[] = {"one", "any", "all", "lookup"};
-
 	for (int i = 0; i < m->n_sums; i++)
-		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+		for (size_t k = 0; k < N_PLAN_KINDS; k++) {
 			database_label(t, name, m->sums[i].database);
-			text_add(t, ",kind=\"%s\"} %llu\n", kinds[k],
+			text_add(t, ",kind=\"%s\"} %llu\n", plan_kinds[k],
 			    (unsigned long long)m->sums[i].plans[k]);
 		}
 }
@@ -219,27 +224,38 @@ write_db_disabled(const struct scrape *m, struct text *t, const char *name)
 							     .backends[k_];          \
 				     b != NULL; b = NULL)
 
+struct queries {
+	const struct backend *backend;
+	unsigned kind;
+	struct histogram sum; /* over the workers */
+};
+
 static void
-by_backend(struct text *t, const char *sample, const void *of)
+by_backend_and_kind(struct text *t, const char *sample, const void *of)
 {
-	backend_labels(t, sample, of);
+	const struct queries *q = of;
+
+	backend_labels(t, sample, q->backend);
+	text_add(t, ",kind=\"%s\"", plan_kinds[q->kind]);
 }
 
+/* Kinds that never ran there are left out: most databases know one or two. */
 static void
 write_server_query_duration(const struct scrape *m, struct text *t, const char *name)
 {
 	EACH_BACKEND(m, b)
-	{
-		struct histogram all = {0};
+	for (unsigned kind = 0; kind < N_PLAN_KINDS; kind++) {
+		struct queries q = {.backend = b, .kind = kind};
 
 		for (int i = 0; i < backend_workers(); i++) {
 			struct histogram *h = atomic_load_explicit(
-			    &b->worker[i].queries, memory_order_acquire);
+			    &b->worker[i].queries[kind], memory_order_acquire);
 
 			if (h != NULL)
-				histogram_merge(&all, h);
+				histogram_merge(&q.sum, h);
 		}
-		write_histogram(t, name, by_backend, b, &all);
+		if (kind == PLAN_ONE || histogram_count(&q.sum) > 0)
+			write_histogram(t, name, by_backend_and_kind, &q, &q.sum);
 	}
 }
 

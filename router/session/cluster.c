@@ -122,6 +122,7 @@ backend_for(struct cluster *c, const struct shard_conf *shard, const struct plac
 	b = find_before(before, c->name, shard->name, p, &target);
 	if (b != NULL) {
 		backend_ref(b);
+		atomic_store(&b->weight, p->server->weight);
 	} else {
 		b = backend_create(
 		    c->name, shard->name, p->position, p->server->weight, &target);
@@ -172,6 +173,7 @@ carry_over(struct cluster *c, struct snapshot *before)
 		if (strcmp(old->name, c->name) != 0)
 			continue;
 		atomic_store(&c->paused, atomic_load(&old->paused));
+		atomic_store(&c->probed, atomic_load(&old->probed));
 		for (int k = 0; k < c->n_shards; k++)
 			for (int j = 0; j < c->shards[k].n; j++)
 				atomic_store(&c->shards[k].backends[j]->paused,
@@ -260,6 +262,46 @@ cluster_remember_login(struct cluster *c, const char *user, const char *password
 
 /* ---- snapshots ---- */
 
+static struct cluster *
+add_wildcard(struct snapshot *s, const char *name, struct snapshot *before)
+{
+	struct cluster *c = cluster_create(s->config, s->config->wildcard, name, before);
+
+	s->clusters = realloc(s->clusters, sizeof *s->clusters * (size_t)(s->n + 1));
+	if (s->clusters == NULL)
+		abort();
+	s->clusters[s->n++] = c;
+	return c;
+}
+
+static bool
+in_use(struct cluster *c)
+{
+	bool used = atomic_load(&c->clients) > 0 || atomic_load(&c->paused) ||
+	    atomic_load(&c->disabled);
+
+	for (int i = 0; i < c->n_shards; i++)
+		for (int k = 0; k < c->shards[i].n; k++)
+			used |= atomic_load(&c->shards[i].backends[k]->connections) > 0;
+	return used;
+}
+
+/* Names that came by the wildcard keep their servers, and what was done to them; those
+ * that nobody uses are forgotten. */
+static void
+keep_wildcards(struct snapshot *s, struct snapshot *before)
+{
+	pthread_mutex_lock(&before->lock);
+	for (int i = 0; i < before->n; i++) {
+		struct cluster *c = before->clusters[i];
+
+		if (c->conf->wildcard && in_use(c) &&
+		    config_database(s->config, slice_of(c->name)) == s->config->wildcard)
+			(void)add_wildcard(s, c->name, before);
+	}
+	pthread_mutex_unlock(&before->lock);
+}
+
 struct snapshot *
 snapshot_create(struct config *config, struct snapshot *before)
 {
@@ -278,6 +320,8 @@ snapshot_create(struct config *config, struct snapshot *before)
 		if (!config->databases[i].wildcard)
 			s->clusters[s->n++] = cluster_create(config,
 			    &config->databases[i], config->databases[i].name, before);
+	if (before != NULL && config->wildcard != NULL)
+		keep_wildcards(s, before);
 	return s;
 }
 
@@ -301,20 +345,6 @@ snapshot_unref(struct snapshot *s)
 	free(s);
 }
 
-static struct cluster *
-add_wildcard(struct snapshot *s, struct slice name)
-{
-	char *copy = strndup(name.ptr, name.len);
-	struct cluster *c = cluster_create(s->config, s->config->wildcard, copy, NULL);
-
-	s->clusters = realloc(s->clusters, sizeof *s->clusters * (size_t)(s->n + 1));
-	if (s->clusters == NULL)
-		abort();
-	s->clusters[s->n++] = c;
-	free(copy);
-	return c;
-}
-
 struct cluster *
 snapshot_cluster(struct snapshot *s, struct slice name)
 {
@@ -324,24 +354,46 @@ snapshot_cluster(struct snapshot *s, struct slice name)
 	for (int i = 0; i < s->n && found == NULL; i++)
 		if (slice_eq_str(name, s->clusters[i]->name))
 			found = s->clusters[i];
-	if (found == NULL && s->config->wildcard != NULL && name.len > 0)
-		found = add_wildcard(s, name);
+	if (found == NULL && s->config->wildcard != NULL && name.len > 0) {
+		char *copy = strndup(name.ptr, name.len);
+
+		found = add_wildcard(s, copy, NULL);
+		free(copy);
+	}
 	if (found != NULL)
 		cluster_ref(found);
 	pthread_mutex_unlock(&s->lock);
 	return found;
 }
 
+static bool
+is_probed(const struct cluster *c)
+{
+	return !c->conf->wildcard || atomic_load(&c->probed);
+}
+
+bool
+cluster_wants_probes(struct cluster *c)
+{
+	bool several = false;
+
+	for (int i = 0; c->conf->wildcard && i < c->n_shards; i++)
+		several |= c->shards[i].n > 1;
+	return several && !atomic_exchange(&c->probed, true);
+}
+
 struct backend **
-snapshot_backends(struct snapshot *s, int *n)
+snapshot_backends(struct snapshot *s, bool probed, int *n)
 {
 	struct backend **v = NULL;
 
 	*n = 0;
 	pthread_mutex_lock(&s->lock);
-	for (int i = 0; i < s->n; i++)
-		for (int j = 0; j < s->clusters[i]->n_shards; j++) {
-			struct cluster_shard *shard = &s->clusters[i]->shards[j];
+	for (int i = 0; i < s->n; i++) {
+		struct cluster *c = s->clusters[i];
+
+		for (int j = 0; j < c->n_shards && (!probed || is_probed(c)); j++) {
+			struct cluster_shard *shard = &c->shards[j];
 
 			v = realloc(v, sizeof *v * (size_t)(*n + shard->n));
 			if (v == NULL)
@@ -349,6 +401,7 @@ snapshot_backends(struct snapshot *s, int *n)
 			for (int k = 0; k < shard->n; k++)
 				v[(*n)++] = shard->backends[k];
 		}
+	}
 	pthread_mutex_unlock(&s->lock);
 	return v;
 }

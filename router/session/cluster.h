@@ -32,6 +32,8 @@ struct cluster {
 	int n_shards;
 	atomic_int clients; /* connected to it now */
 	atomic_bool paused, disabled;
+	atomic_bool
+	    probed; /* of a wildcard's: somebody logged in, and there is a choice of servers */
 	struct list
 	    logins; /* login.c's, under lock: what servers report to which kind of login */
 	int n_logins;
@@ -67,7 +69,9 @@ struct cluster *cluster_ref(struct cluster *);
 /* The first of each cluster is kept; true: this was it. */
 bool cluster_remember_login(struct cluster *, const char *user, const char *password);
 void cluster_unref(struct cluster *);
-/* All backends of all clusters (references are the snapshot's); the caller frees the array. */
-struct backend **snapshot_backends(struct snapshot *, int *n);
+/* Somebody has logged in to it. True: its servers have to be probed from now on (a wildcard's are not before that, since any name makes one). */
+bool cluster_wants_probes(struct cluster *);
+/* All backends of all clusters, or of those to probe (references are the snapshot's); the caller frees the array. */
+struct backend **snapshot_backends(struct snapshot *, bool probed, int *n);
 
 #endif

@@ -58,17 +58,28 @@ local_is(struct session *s, const struct sql_stmts *stmts, int i)
 
 /* ---- transactions without a server ---- */
 
+bool
+session_statement_mode(const struct session *s)
+{
+	return s->db != NULL && s->identity != NULL &&
+	    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
+	    POOL_MODE_STATEMENT;
+}
+
+enum rc
+session_refuse_block(struct err *e)
+{
+	return err_set(e, "0A000", BLAST_SESSION,
+	    "transaction blocks not allowed in statement pooling mode");
+}
+
 static enum rc
 begin(struct session *s, const struct sql_stmt *stmt, const char **tag, struct err *e)
 {
 	struct exec *x = session_exec(s);
 
-	if (CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
-	    POOL_MODE_STATEMENT) {
-		(void)err_set(e, "0A000", BLAST_SESSION,
-		    "transaction blocks not allowed in statement pooling mode");
-		return RC_ERR;
-	}
+	if (session_statement_mode(s))
+		return session_refuse_block(e);
 	x->begin = strndup(stmt->text.ptr, stmt->text.len);
 	x->begun = x->firm = false;
 	x->tx_read_only = stmt->read_only;

@@ -68,8 +68,8 @@ static void
 retire_missing(struct snapshot *before, struct snapshot *after)
 {
 	int n, m;
-	struct backend **old = snapshot_backends(before, &n),
-		       **new = snapshot_backends(after, &m);
+	struct backend **old = snapshot_backends(before, false, &n),
+		       **new = snapshot_backends(after, false, &m);
 
 	for (int i = 0; i < n; i++) {
 		bool kept = false;
@@ -87,10 +87,37 @@ static void
 watch(struct proc *p, struct snapshot *snap)
 {
 	int n;
-	struct backend **v = snapshot_backends(snap, &n);
+	struct backend **v = snapshot_backends(snap, true, &n);
 
 	health_watch(p->health, v, n);
 	free(v);
+}
+
+struct watch_mail {
+	struct mail mail;
+	struct proc *proc;
+};
+
+static void
+watch_again(struct mail *m)
+{
+	struct proc *p = LIST_ENTRY(m, struct watch_mail, mail)->proc;
+
+	watch(p, atomic_load(&p->snap));
+	free(m);
+}
+
+/* In the control thread: there the snapshot is the latest, and stays. */
+static void
+want_probes(struct proc *p)
+{
+	struct control *c = p->control;
+	struct watch_mail *m = calloc(1, sizeof *m);
+
+	if (m == NULL)
+		abort();
+	*m = (struct watch_mail){{NULL, watch_again}, p};
+	loop_post(c->loop, &m->mail);
 }
 
 /* ---- TLS, log ---- */
@@ -529,6 +556,7 @@ proc_start(struct proc *p, struct config *config, const char *file, struct err *
 	if (c == NULL)
 		abort();
 	p->control = c;
+	p->want_probes = want_probes;
 	c->proc = p;
 	c->file = strdup(file);
 	raise_descriptor_limit();

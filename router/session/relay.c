@@ -273,6 +273,21 @@ patched_ready(struct relay *r)
 	stream_write(&r->s->stream, out->data, out->len);
 }
 
+/* In statement mode, and no parser saw that it would: a query string that failed before its COMMIT. The server's transaction goes with its
+ * connection. */
+static void
+left_open(struct relay *r)
+{
+	struct err e;
+
+	pop(r);
+	flush_run(r);
+	(void)session_refuse_block(&e);
+	session_drop_server(r->s, true);
+	session_fatal(r->s, &e);
+	r->gone = true;
+}
+
 static void
 on_ready(struct relay *r, const struct read_msg *m)
 {
@@ -314,6 +329,10 @@ on_ready(struct relay *r, const struct read_msg *m)
 		flush_run(r);
 		r->gone = true;
 		redo_run(s);
+		return;
+	}
+	if (status != 'I' && session_statement_mode(s)) {
+		left_open(r);
 		return;
 	}
 	if (x->tx_failed && status == 'T')

@@ -287,7 +287,7 @@ session_cycle_done(struct session *s)
 		stat_add(&st->query_us, took);
 		histogram_record(st->query_hist, took);
 		if (x->backend != NULL)
-			backend_query_took(x->backend, s->w->index, took);
+			backend_query_took(x->backend, s->w->index, x->plan.kind, took);
 	}
 	if (x->ddl_shard != SHARD_NONE)
 		ddl_over(s);

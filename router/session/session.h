@@ -298,6 +298,11 @@ void session_reply(struct session *, struct msgbuf *);
 void session_error(struct session *, const struct err *);
 void session_cycle_done(struct session *); /* after ReadyForQuery */
 
+/* ---- local.c ---- */
+bool session_statement_mode(const struct session *);
+enum rc session_refuse_block(
+    struct err *); /* RC_ERR: no transactions of several statements */
+
 /* ---- simple.c, extended.c ---- */
 void simple_query(struct session *);
 void extended_message(struct session *);

@@ -298,12 +298,33 @@ is_own(struct session *s)
 		(stmts->v[0].kind == STMT_PREPARE || local_is(s, stmts, 0)));
 }
 
+/* A query string may be a transaction of its own; it may not leave one open. */
+static bool
+leaves_open(const struct sql_stmts *stmts)
+{
+	bool open = false;
+
+	for (int i = 0; stmts != NULL && i < stmts->n; i++) {
+		const struct sql_stmt *stmt = &stmts->v[i];
+
+		if (stmt->kind == STMT_BEGIN)
+			open = true;
+		else if (stmt->kind == STMT_COMMIT || stmt->kind == STMT_ROLLBACK)
+			open = stmt->chain;
+		else if (stmt->kind == STMT_PREPARE_XACT)
+			open = false;
+	}
+	return open;
+}
+
 /* Can this be done at all? */
 static enum rc
 may_run(struct session *s, struct err *e)
 {
 	struct exec *x = s->x;
 
+	if (session_statement_mode(s) && s->tx == 'I' && leaves_open(x->shape->stmts))
+		return session_refuse_block(e);
 	if (s->tx == 'E' && !effects_ends_failed(s, x->shape->stmts) &&
 	    (x->tx_failed || readable(x->shape->stmts)))
 		return failed_transaction(s, e);

@@ -234,6 +234,8 @@ worker_identity(struct worker *w, struct dbview *db, struct slice user,
 	id->conf = config_user(db->cluster->config, user);
 	set_limits(&id->login, db->cluster->config);
 	list_push_back(&w->identities, &id->node);
+	if (cluster_wants_probes(db->cluster))
+		w->proc->want_probes(w->proc);
 	return id;
 }
 

@@ -102,6 +102,8 @@ struct proc {
 	uint64_t started_us;
 	/* The admin console's handler, set by main.c before any worker runs; called for messages of sessions on database `weir`. */
 	const struct admin_ops *admin;
+	/* A wildcard's database is used for the first time, and has several servers. */
+	void (*want_probes)(struct proc *);
 	/* Asks the schema loader for a refresh of this database (after DDL). */
 	void (*schema_wanted)(struct proc *, struct cluster *);
 	void *schema_loader;

@@ -471,6 +471,31 @@ def test_metrics(weir):
     assert len(up) == harness.SHARDS * (1 + harness.REPLICAS)
 
 
+def test_latency_by_server_and_kind(own_weir, fleet):
+    """Each query is counted once, at the server it ran on and for the kind of its plan."""
+    w = own_weir(databases=[harness.database_block(fleet, "shop", "shop", replicas=False, map_text=harness.SHOP_MAP)])
+    with w.connect() as c:
+        for i in range(7):
+            c.simple("select name from customers where id = 42")
+        for i in range(4):
+            c.prepared("select count(*) from countries")
+        c.simple("set weir.shard = 's2'")
+        for i in range(3):
+            c.simple("select 1")
+        text = get(w, "/metrics")[1]
+    counts, sums = {}, {}
+    for labels, value in re.findall(r"^weir_server_query_duration_seconds_count\{(.*)\} (\d+)$", text, re.M):
+        of = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        assert set(of) == {"database", "shard", "server", "role", "kind"}
+        counts[of["kind"]] = counts.get(of["kind"], 0) + int(value)
+        sums[of["shard"]] = sums.get(of["shard"], 0) + int(value)
+    total = int(re.search(r'^weir_query_duration_seconds_count\{database="shop"\} (\d+)$', text, re.M).group(1))
+    assert sum(counts.values()) == sum(sums.values()) == total == 14
+    assert counts == {"one": 10, "any": 4} and sums["s2"] >= 3
+    for bucket in re.findall(r'^weir_server_query_duration_seconds_bucket\{(.*),le="\+Inf"\} (\d+)$', text, re.M):
+        assert "weir_server_query_duration_seconds_count{%s} %s\n" % bucket in text
+
+
 def test_health_and_the_rest(weir):
     assert get(weir, "/health")[1] == "ok\n"
     for path, method, data, code in (("/nothing", "GET", None, 404), ("/metrics", "POST", b"x" * 100000, 405),
