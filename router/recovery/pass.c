@@ -158,13 +158,12 @@ pass_force(struct pass *p, struct found *f, enum txn_verdict v)
 }
 
 void
-pass_recover_all(struct pass *p, const char *key)
+pass_recover_all(struct pass *p)
 {
 	for (int i = 0; i < p->n; i++) {
 		struct found *f = &p->found[i];
-		bool asked = key != NULL && strcmp(f->key, key) == 0;
 
-		if (!f->foreign_database && !f->active && (!f->young || asked))
+		if (!f->foreign_database && !f->active && !f->young)
 			pass_recover(p, f);
 	}
 }

@@ -44,8 +44,8 @@ void pass_look(struct pass *, struct found *);
 void pass_recover(struct pass *, struct found *);
 /* COMMIT or ROLLBACK PREPARED without asking anybody. */
 void pass_force(struct pass *, struct found *, enum txn_verdict);
-/* Recovers those that are older than recovery_grace and not this process's own; `key` (or NULL) whatever its age. */
-void pass_recover_all(struct pass *, const char *key);
+/* Recovers those that are not young, and not this process's own. */
+void pass_recover_all(struct pass *);
 void pass_sweep(struct pass *);
 /* TXN_SETTLE. */
 enum txn_verdict pass_settle(struct site *, const char *key);

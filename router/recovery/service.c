@@ -7,9 +7,10 @@
 
 #include "base/log.h"
 
-#define SWEEP_US  UINT64_C(60000000) /* between two looks for verdicts that can go */
-#define SETTLE_US UINT64_C(500000)   /* before the anchor is asked again */
-#define HURRY_US  UINT64_C(1000000)
+#define SWEEP_US    UINT64_C(60000000) /* between two looks for verdicts that can go */
+#define SETTLE_US   UINT64_C(500000)   /* before the anchor is asked again */
+#define HURRIED_MAX 64
+#define HURRY_US    UINT64_C(1000000)
 
 /* A TXN_REQUEST_SETTLE whose anchor has not answered yet. */
 struct unsettled {
@@ -35,7 +36,9 @@ static struct recovery {
 	/* the thread's own */
 	struct watched *watched;
 	struct unsettled *unsettled;
-	char hurried[TXN_KEY_SIZE];
+	char hurried[HURRIED_MAX][TXN_KEY_SIZE]; /* beyond, recovery_grace passes first */
+	int n_hurried;
+	bool hurried_once; /* they were looked for */
 	uint64_t pass_at_us;
 	/* under the lock: what SHOW sees */
 	struct recovery_row *rows;
@@ -263,6 +266,24 @@ learn(struct watched *w)
 		warn_of_shard(w, i);
 }
 
+static void
+hurry(const char *key)
+{
+	recovery.pass_at_us = 0;
+	recovery.hurried_once = false;
+	if (recovery.n_hurried < HURRIED_MAX)
+		memcpy(recovery.hurried[recovery.n_hurried++], key, TXN_KEY_SIZE);
+}
+
+static bool
+is_hurried(const struct found *f)
+{
+	for (int i = 0; i < recovery.n_hurried; i++)
+		if (strcmp(recovery.hurried[i], f->key) == 0)
+			return true;
+	return false;
+}
+
 static int
 pass(struct watched *w)
 {
@@ -273,7 +294,10 @@ pass(struct watched *w)
 	learn(w);
 	pass_init(&p, w->site);
 	pass_list(&p);
-	pass_recover_all(&p, recovery.hurried);
+	for (int i = 0; i < p.n; i++)
+		if (is_hurried(&p.found[i]))
+			p.found[i].young = false;
+	pass_recover_all(&p);
 	for (int i = 0; i < p.n; i++)
 		account(w->site, &p.found[i]);
 	if (now > w->swept_us + SWEEP_US || w->swept_us == 0) {
@@ -296,7 +320,6 @@ pass_all(void)
 		unreachable += pass(w);
 	publish(unreachable);
 	recovery.pass_at_us = site_now_us() + period_us;
-	recovery.hurried[0] = '\0';
 }
 
 /* ---- what sessions ask ---- */
@@ -364,8 +387,7 @@ take_requests(void)
 		struct unsettled *u;
 
 		if (r->kind == TXN_REQUEST_HURRY) {
-			memcpy(recovery.hurried, r->key, sizeof recovery.hurried);
-			recovery.pass_at_us = 0;
+			hurry(r->key);
 			txn_request_answer(r, TXN_VERDICT_UNKNOWN);
 			continue;
 		}
@@ -419,6 +441,18 @@ next_us(void)
 	return next;
 }
 
+/* Who asked may have held it as its own still: they are looked for twice. */
+static void
+after_hurry(void)
+{
+	if (recovery.n_hurried > 0 && !recovery.hurried_once) {
+		recovery.hurried_once = true;
+		recovery.pass_at_us = site_now_us() + HURRY_US;
+	} else {
+		recovery.n_hurried = 0;
+	}
+}
+
 /* Under the lock. */
 static void
 rest(void)
@@ -437,20 +471,15 @@ rest(void)
 static void *
 run(void *arg)
 {
-	bool hurried;
-
 	(void)arg;
 	pthread_mutex_lock(&recovery.lock);
 	while (!recovery.stop) {
 		pthread_mutex_unlock(&recovery.lock);
 		take_requests();
 		settle_all();
-		hurried = recovery.hurried[0] != '\0';
 		if (site_now_us() >= recovery.pass_at_us) {
 			pass_all();
-			/* who asked may hold it as its own still */
-			if (hurried && recovery.pass_at_us > site_now_us() + HURRY_US)
-				recovery.pass_at_us = site_now_us() + HURRY_US;
+			after_hurry();
 		}
 		pthread_mutex_lock(&recovery.lock);
 		rest();

@@ -166,6 +166,11 @@ connection(struct site *s, int shard)
 	if (h->backend == b && site_now_us() < h->retry_at_us)
 		return NULL;
 	h->backend = b;
+	if (b->target.probe_user == NULL && s->cluster->login_user == NULL) {
+		snprintf(h->error, sizeof h->error,
+		    "there is no login for it: service_user is not set");
+		return NULL;
+	}
 	h->conn = service_open(s->cluster, shard, NULL, &e);
 	if (h->conn != NULL && !command(h->conn, settings_sql)) {
 		service_error(h->conn, "recovery's connection", &e);
@@ -259,27 +264,51 @@ site_reply(const PGresult *r)
 /* ---- who is who ---- */
 
 static void
-learn(struct site *s, int shard)
+no_catalog(struct site_shard *h, const PGresult *r)
+{
+	const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+
+	h->state = TXN_SHARD_NO_CATALOG;
+	h->identity = (struct txn_identity){""};
+	snprintf(h->error, sizeof h->error, "%s",
+	    message != NULL ? message : "schema weir is missing");
+}
+
+/* False: not reached; what was known of it stays. */
+static bool
+ask_identity(struct site *s, int shard, bool can_prepare)
 {
 	struct site_shard *h = &s->shards[shard];
 	PGresult *r = run_here(s, shard, RECOVER_SQL_IDENTITY);
-	const char *message;
 
 	if (r == NULL)
-		return; /* what was known of it stays */
-	h->error[0] = '\0';
+		return false;
 	if (!succeeded(r) || PQntuples(r) != 1 ||
-	    !txn_identity_parse(slice_of(PQgetvalue(r, 0, 0)), &h->identity)) {
-		message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-		h->state = TXN_SHARD_NO_CATALOG;
-		h->identity = (struct txn_identity){""};
-		snprintf(h->error, sizeof h->error, "%s",
-		    message != NULL ? message : "no identity");
-	} else {
-		h->state = strcmp(PQgetvalue(r, 0, 1), "0") == 0 ? TXN_SHARD_NO_PREPARE
-								 : TXN_SHARD_READY;
-	}
+	    !txn_identity_parse(slice_of(PQgetvalue(r, 0, 0)), &h->identity))
+		no_catalog(h, r);
+	else
+		h->state = can_prepare ? TXN_SHARD_READY : TXN_SHARD_NO_PREPARE;
 	PQclear(r);
+	return true;
+}
+
+static void
+learn(struct site *s, int shard)
+{
+	struct site_shard *h = &s->shards[shard];
+	PGresult *r = run_here(s, shard, RECOVER_SQL_CATALOG);
+	bool there, can_prepare;
+
+	if (r == NULL)
+		return;
+	there = succeeded(r) && PQgetvalue(r, 0, 0)[0] == 't';
+	can_prepare = succeeded(r) && strcmp(PQgetvalue(r, 0, 1), "0") != 0;
+	h->error[0] = '\0';
+	if (!there)
+		no_catalog(h, r);
+	PQclear(r);
+	if (there && !ask_identity(s, shard, can_prepare))
+		return;
 	txn_shard_learn(s->cluster->name, h->name, h->state, &h->identity);
 }
 

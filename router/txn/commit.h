@@ -14,7 +14,8 @@
  *        TXN_TIMER     (re)start the timer of commit_timeout; when it fires: txn_timeout()
  *        TXN_SETTLE    the reply to the decision was lost: txn_request() of registry.h, TXN_REQUEST_SETTLE with t->key.
  *                      Its answer goes to txn_verdict(). The timer runs meanwhile
- *        TXN_HANDOVER  recovery is to finish a->sql (a gid) soon: txn_request(), TXN_REQUEST_HURRY. It would find it by itself
+ *        TXN_HANDOVER  recovery is to finish a->sql (a gid) soon: txn_request(), TXN_REQUEST_HURRY with t->key.
+ *                      It would find it by itself
  *        TXN_OVER      the last: answer the client as t->answer says. Nothing is owed, no connection is held any more
  *  3. Feed what happens, and go to 2 each time:
  *        txn_reply()   the answer to a TXN_SEND is whole (ReadyForQuery). Pass the tag of the last CommandComplete, the

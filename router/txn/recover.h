@@ -17,8 +17,11 @@
 	"database OPERATOR(pg_catalog.=) pg_catalog.current_database() "                  \
 	"FROM pg_catalog.pg_prepared_xacts WHERE gid OPERATOR(pg_catalog.~~) 'weir\\_%' " \
 	"ORDER BY prepared"
-#define RECOVER_SQL_IDENTITY \
-	"SELECT weir.shard_identity(), pg_catalog.current_setting('max_prepared_transactions')"
+/* Without an error in the server's log where there is no catalog. */
+#define RECOVER_SQL_CATALOG                                                        \
+	"SELECT pg_catalog.to_regprocedure('weir.shard_identity()') IS NOT NULL, " \
+	"pg_catalog.current_setting('max_prepared_transactions')"
+#define RECOVER_SQL_IDENTITY      "SELECT weir.shard_identity()"
 #define RECOVER_SQL_FORGET_ABORTS "SELECT weir.txn_forget_aborts()"
 
 enum recover_where {
