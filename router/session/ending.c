@@ -11,8 +11,6 @@
 #include "router/txn/commit.h"
 #include "router/txn/registry.h"
 
-#define COMMIT_TIMEOUT_MS 30000
-
 /* A question to recovery outlives the session that asked. */
 struct settle {
 	struct txn_request request;
@@ -273,7 +271,8 @@ act(struct ending *g, const struct txn_action *a)
 		discard(g, a->part);
 		break;
 	case TXN_TIMER:
-		timer_start(g->session->w->loop, &g->timer, COMMIT_TIMEOUT_MS);
+		timer_start(g->session->w->loop, &g->timer,
+		    g->session->db->cluster->conf->settings.commit_timeout_us / 1000);
 		break;
 	case TXN_SETTLE:
 		settle(g);
@@ -356,13 +355,15 @@ decide(struct ending *g)
 {
 	struct session *s = g->session;
 	uint8_t random[TXN_RANDOM_BYTES];
+	bool best_effort = CONFIG_VALUE(s->identity->conf, s->db->cluster->conf,
+			       multi_shard_commit) == MULTI_SHARD_BEST_EFFORT;
 
-	if (g->commit && txn_needs_two_phase(g->parts, g->n) &&
+	if (g->commit && !best_effort && txn_needs_two_phase(g->parts, g->n) &&
 	    txn_ready(session_database(s), g->parts, g->n, &g->refusal) != RC_OK)
 		g->commit = false;
 	if (getrandom(random, sizeof random, 0) != sizeof random)
 		abort();
-	txn_init(&g->txn, &g->arena, g->parts, g->n, false, random);
+	txn_init(&g->txn, &g->arena, g->parts, g->n, best_effort, random);
 	txn_begin(&g->txn, g->commit);
 	announce(g);
 	run(g);

@@ -1,6 +1,5 @@
 """Transactions that have several shards: each statement finds its server, settings and savepoints follow, an end is one everywhere."""
-import os
-import signal
+import concurrent.futures
 import time
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 import harness
 import wire
 from test_routing import empty, on_shard, shard_of  # noqa: F401
+from test_txn_recovery import command, until
 
 pytestmark = pytest.mark.skipif(harness.DIRECT, reason="WEIR_DIRECT: without Weir")
 
@@ -250,3 +250,116 @@ def test_client_leaves(weir, fleet, empty, keys):
         w.simple(insert(keys["s1"][0]))
         w.simple(insert(keys["s2"][0]))
     assert counts(fleet) == ["1", "1"]
+
+
+def commits(w, keys):
+    """Does Weir know of the catalogs by now?"""
+    w.simple("begin")
+    for s in ("s1", "s2"):
+        w.simple("update customers set name = name where id = %d" % keys[s][0])
+    try:
+        w.simple("commit")
+    except wire.ServerError as e:
+        assert e.sqlstate == "55000", e
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def catalog(fleet, keys, _shared_weir):
+    """Schema weir on the shop's shards, and a Weir that knows of it."""
+    for shard in fleet.d["shards"]:
+        fleet.psql(shard["primary"], "grant create on database shop to public", "postgres")
+    out = command(_shared_weir.conf, "catalog", "init", "-d", "shop")
+    with _shared_weir.connect() as w:
+        until(lambda: commits(w, keys))
+    return out
+
+
+@BOTH
+def test_commit_on_two_shards(weir, fleet, empty, keys, catalog, run):
+    with weir.connect() as w:
+        for _ in range(3):
+            run(w, "begin")
+            for i in range(3):
+                run(w, insert(keys["s1"][i]))
+                run(w, insert(keys["s2"][i]))
+            run(w, "commit")
+            assert status(w) == "I"
+            assert counts(fleet) == ["3", "3"]
+            assert run(w, "select count(*) from customers where id = %d" % keys["s1"][1]) == [("1",)]
+            run(w, "begin")
+            for i in range(3):
+                run(w, "delete from customers where id = %d" % keys["s2"][i])
+                run(w, "delete from customers where id = %d" % keys["s1"][i])
+            run(w, "commit and chain")
+            assert status(w) == "T"
+            run(w, "rollback")
+            assert counts(fleet) == ["0", "0"]
+    for s in ("s1", "s2"):
+        assert on_shard(fleet, s, "select count(*) from pg_prepared_xacts where database = 'shop'") == ["0"]
+
+
+@BOTH
+def test_deferred_constraint_fails_everywhere(weir, fleet, empty, keys, catalog, run):
+    for s in ("s1", "s2"):
+        fleet.psql(fleet.shard(s)["primary"], """create or replace function refuse() returns trigger language plpgsql as
+            $$ begin raise exception 'refused' using errcode = 'P0007'; end $$;
+            drop trigger if exists later on customers;
+            create constraint trigger later after insert on customers deferrable initially deferred
+            for each row when (new.name = 'bad') execute function refuse()""", "shop")
+    try:
+        with weir.connect() as w:
+            for bad in ("s1", "s2"):
+                run(w, "begin")
+                run(w, insert(keys["s1"][0]))
+                run(w, insert(keys["s2"][0]))
+                run(w, "insert into customers (id, name) values (%d, 'bad')" % keys[bad][1])
+                fails("P0007", run, w, "commit")
+                assert status(w) == "I"
+                assert counts(fleet) == ["0", "0"]
+    finally:
+        for s in ("s1", "s2"):
+            fleet.psql(fleet.shard(s)["primary"], "drop trigger later on customers; drop function refuse()", "shop")
+
+
+def test_many_commits_at_once(weir, fleet, empty, keys, catalog):
+    """Transfers between two shards by several clients: the sum stays."""
+    a, b = keys["s1"][0], keys["s2"][0]
+    with weir.connect() as w:
+        for k in (a, b):
+            w.simple("insert into customers (id, name, credit) values (%d, 'x', 1000)" % k)
+
+    def work(seed):
+        with weir.connect() as w:
+            for i in range(15):
+                x, y = (a, b) if (seed + i) % 2 else (b, a)
+                try:
+                    w.simple("begin")
+                    for k, sign in sorted(((x, -1), (y, 1))):
+                        w.simple("update customers set credit = credit + %d where id = %d" % (sign * (1 + i % 3), k))
+                    w.simple("commit")
+                except wire.ServerError as e:
+                    assert e.sqlstate in ("40001", "40P01"), e
+                    w.simple("rollback")
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    total = sum(float(on_shard(fleet, s, "select sum(credit) from customers")[0]) for s in ("s1", "s2"))
+    assert total == 2000
+
+
+@BOTH
+def test_savepoints_commit(weir, fleet, empty, keys, catalog, run):
+    """What a savepoint took back on one shard is not committed on another that heard of it late."""
+    a, b = keys["s1"], keys["s2"]
+    with weir.connect() as w:
+        run(w, "begin")
+        run(w, insert(a[0]))
+        run(w, "savepoint one")
+        run(w, insert(b[0]))
+        run(w, insert(a[1]))
+        run(w, "rollback to one")
+        run(w, insert(a[2]))
+        run(w, "commit")
+    assert counts(fleet) == ["2", "0"]
