@@ -145,8 +145,8 @@ static const char *const plan_kinds[] = {
     [PLAN_ONE] = "one", [PLAN_ANY] = "any", [PLAN_ALL] = "all", [PLAN_LOOKUP] = "lookup"};
 
 #define N_PLAN_KINDS (sizeof plan_kinds / sizeof plan_kinds[0])
-_Static_assert(N_PLAN_KINDS <= PLAN_KINDS && N_PLAN_KINDS <= QUERY_KINDS,
-    "every kind of plan has a counter and a histogram");
+_Static_assert(N_PLAN_KINDS <= PLAN_KINDS, "every kind of plan has a counter");
+_Static_assert(N_PLAN_KINDS <= QUERY_KINDS, "every kind of plan has a histogram");
 
 static void
 write_plans(const struct scrape *m, struct text *t, const char *name)
