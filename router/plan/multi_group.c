@@ -196,20 +196,27 @@ lift_argument(struct group *g, PgQuery__Node **n)
 {
 	if (*n == NULL || !tree_walk(*n, any_column, NULL))
 		return;
-	if (tree_walk(*n, is_unknown_column, g)) {
+	/* a row has no type that a column could have */
+	if (NODE_IS(*n, ROW_EXPR) || tree_walk(*n, is_unknown_column, g)) {
 		g->failed = true;
 		return;
 	}
 	*n = lifted(&g->l, lift_column(&g->l, *n, true));
 }
 
+static enum walk replace(void *, ProtobufCMessage *);
+
+/* The direct arguments of an ordered-set aggregate are of the group, not of its rows. */
 static void
 lift_arguments(struct group *g, PgQuery__FuncCall *f)
 {
 	for (size_t i = 0; i < f->n_args; i++) {
 		if (NODE_IS(f->args[i], NAMED_ARG_EXPR))
 			g->failed = true;
-		lift_argument(g, &f->args[i]);
+		if (f->agg_within_group)
+			tree_walk(f->args[i], replace, g);
+		else
+			lift_argument(g, &f->args[i]);
 	}
 	for (size_t i = 0; i < f->n_agg_order; i++)
 		lift_argument(g, &f->agg_order[i]->sort_by->node);

@@ -10,7 +10,8 @@
 static bool
 add_output(struct lift *l, PgQuery__Node *value, const char *name, const char *alias)
 {
-	if (name == NULL)
+	/* a row has no type that a column could have */
+	if (name == NULL || NODE_IS(value, ROW_EXPR))
 		return false;
 	l->outs[l->n_outs] = value;
 	l->aliases[l->n_outs] = alias;

@@ -47,3 +47,7 @@ SELECT corr(id, total) FILTER (WHERE note = 'a') FROM orders;
 --- columns that depend on the key
 SELECT c.country, c.name, count(*) FROM customers c GROUP BY c.country;
 SELECT note FROM orders GROUP BY note ORDER BY note;
+--- rows have no type that a column could have; direct arguments are the group's
+SELECT DISTINCT ROW(note, total) FROM orders;
+SELECT count(DISTINCT (note, total)) FROM orders;
+SELECT line, percentile_disc(line / 10.0) WITHIN GROUP (ORDER BY amount) FROM order_lines GROUP BY line ORDER BY 1;
