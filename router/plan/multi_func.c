@@ -101,41 +101,21 @@ same_function(const struct same *s, const PgQuery__FuncCall *f)
 		   sizeof *by_settings, by_name) != NULL;
 }
 
-/* 'now', 'today 12:00' … as a date or time would be read anew on each shard. Text that
- * merely has such a word in it has more letters than a time does, but for zones' names. */
+/* 'now', 'today' … as a date or time would be read anew on each shard. */
 static bool
 names_a_time(const char *s, size_t n)
 {
 	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
-	size_t letters = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '/')
-			letters = 0;
-		letters += isalpha((unsigned char)s[i]) != 0;
-	}
-	for (size_t i = 0; i < n; i++)
-		for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
-			size_t len = strlen(words[w]);
-
-			if (n - i >= len && strncasecmp(s + i, words[w], len) == 0 &&
-			    letters <= len + 6)
+		if (i > 0 && isalpha((unsigned char)s[i - 1]))
+			continue;
+		for (size_t w = 0; w < sizeof words / sizeof *words; w++)
+			if (n - i >= strlen(words[w]) &&
+			    strncasecmp(s + i, words[w], strlen(words[w])) == 0)
 				return true;
-		}
+	}
 	return false;
-}
-
-/* Types whose values are numbers of a server's own catalog. */
-bool
-is_catalog_type(const char *type)
-{
-	static const char *const names[] = {"regclass", "regcollation", "regconfig",
-	    "regdictionary", "regnamespace", "regoper", "regoperator", "regproc",
-	    "regprocedure", "regrole", "regtype"};
-
-	type += *type == '_';
-	return bsearch(type, names, sizeof names / sizeof *names, sizeof *names,
-		   by_name) != NULL;
 }
 
 static bool

@@ -175,24 +175,15 @@ settle(struct ending *g)
 }
 
 static void
-hurry(struct ending *g, const char *gid)
+hurry(struct ending *g)
 {
 	struct txn_request r = {0};
 
-	fill_request(g, &r, TXN_REQUEST_HURRY, gid);
+	fill_request(g, &r, TXN_REQUEST_HURRY, g->txn.key);
 	txn_request(&r);
 }
 
 /* ---- the shell around the step function ---- */
-
-/* A server takes no more part. It is not always known whether it has committed: reads wait for it as if it had. */
-static void
-part_over(struct ending *g, int part)
-{
-	if (g->commit && g->parts[part].deed == TXN_WROTE)
-		tokens_wrote(g->session, g->branches[part]->shard);
-	g->branches[part] = NULL;
-}
 
 static void
 replied(struct branch *b)
@@ -203,7 +194,7 @@ replied(struct branch *b)
 	char sqlstate[6] = "";
 
 	if (b->status == 0) {
-		part_over(g, part);
+		g->branches[part] = NULL;
 		branch_release(b);
 		txn_lost(&g->txn, part);
 		run(g);
@@ -238,7 +229,9 @@ release(struct ending *g, int part)
 	struct session *s = g->session;
 	struct branch *b = g->branches[part];
 
-	part_over(g, part);
+	g->branches[part] = NULL;
+	if (g->commit && g->parts[part].deed == TXN_WROTE)
+		tokens_wrote(s, b->shard);
 	if (!g->commit ||
 	    g->refusal.sqlstate[0] !=
 		'\0') /* what was set on it in the transaction is undone */
@@ -256,7 +249,7 @@ discard(struct ending *g, int part)
 
 	if (b == NULL)
 		return;
-	part_over(g, part);
+	g->branches[part] = NULL;
 	b->state = BRANCH_LOST; /* not to be used again, whatever it does */
 	branch_release(b);
 }
@@ -285,7 +278,7 @@ act(struct ending *g, const struct txn_action *a)
 		settle(g);
 		break;
 	case TXN_HANDOVER:
-		hurry(g, a->sql);
+		hurry(g);
 		break;
 	case TXN_OVER:
 		g->over = true;
@@ -434,7 +427,7 @@ start(struct session *s)
 
 	if (s->server != NULL)
 		(void)branch_stash(s);
-	x->resume = again;
+	x->resume = x->ending_then;
 	session_block(s, BLOCK_ENDING);
 	timer_stop(&s->timer);
 	g = x->ending = ending_create(s, x->ending_commits);
@@ -479,6 +472,26 @@ answer(struct ending *g, const char **tag, struct err *e)
 	return RC_ERR;
 }
 
+void
+ending_begin(struct session *s, bool commit, void (*then)(struct session *))
+{
+	struct exec *x = s->x;
+
+	ending_free(x);
+	x->ending_commits = commit;
+	x->ending_then = then;
+	start(s);
+}
+
+enum rc
+ending_result(struct session *s, const char **tag, struct err *e)
+{
+	enum rc rc = answer(s->x->ending, tag, e);
+
+	effects_transaction_over(s, rc == RC_OK && strcmp(*tag, "COMMIT") == 0);
+	return rc;
+}
+
 enum rc
 ending_run(struct session *s, bool commit, const char **tag, struct err *e)
 {
@@ -486,14 +499,12 @@ ending_run(struct session *s, bool commit, const char **tag, struct err *e)
 	enum rc rc;
 
 	if (x->ending == NULL || x->ending->told) {
-		ending_free(x);
-		x->ending_commits = commit;
 		if (s->server != NULL &&
 		    (x->unsynced || !link_quiet(link_of(s->server)))) {
 			session_settle(s, again);
 			return RC_AGAIN;
 		}
-		start(s);
+		ending_begin(s, commit, again);
 		if (!x->ending->over)
 			return RC_AGAIN;
 		x->blocked = BLOCK_NOT;
@@ -517,7 +528,7 @@ ending_lost(struct branch *b)
 
 	if (part < 0)
 		return false;
-	part_over(g, part);
+	g->branches[part] = NULL;
 	branch_release(b);
 	if (g->catching_up > 0) {
 		(void)err_set(&g->refusal, "08006", BLAST_TXN,

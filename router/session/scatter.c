@@ -70,8 +70,11 @@ bool
 scatter_may_do(
     const struct session *s, const struct sql_stmt *stmt, const struct err *why)
 {
-	return s->x->plan_text.ptr != NULL && stmt->kind == STMT_SELECT &&
-	    !session_one_shard(s) && strcmp(why->sqlstate, "0A000") == 0;
+	bool kind = stmt->kind == STMT_SELECT || stmt->kind == STMT_INSERT ||
+	    stmt->kind == STMT_UPDATE || stmt->kind == STMT_DELETE;
+
+	return s->x->plan_text.ptr != NULL && kind && !session_one_shard(s) &&
+	    strcmp(why->sqlstate, "0A000") == 0;
 }
 
 static const struct plan_param *
@@ -362,10 +365,11 @@ taken(struct session *s)
 {
 	struct scatter *sc = s->x->scatter;
 	struct scatter_shard *shard = &sc->shards[sc->next++];
-	static const struct plan reads = {
-	    .kind = PLAN_MULTI, .locks_only = true, .sharded = true};
+	struct plan plan = {.kind = PLAN_MULTI,
+	    .locks_only = sc->multi.kind != MULTI_WRITE,
+	    .sharded = true};
 
-	session_sent(s, &reads, NULL);
+	session_sent(s, &plan, NULL);
 	shard->branch = branch_stash(s);
 	take_servers(s);
 }
@@ -433,8 +437,11 @@ scatter_run(struct session *s, struct scatter *sc)
 		    "a statement over several shards behind others of its pipeline");
 		err_hint(&e, "Send Sync before it, or BEGIN before them.");
 		scatter_fail(sc, &e);
-	} else if (s->server != NULL &&
-	    (x->unsynced || !link_quiet(link_of(s->server)))) {
+		return;
+	}
+	if (sc->multi.kind == MULTI_WRITE && x->begin == NULL)
+		scatter_own_block(sc);
+	if (s->server != NULL && (x->unsynced || !link_quiet(link_of(s->server)))) {
 		session_settle(s, start);
 	} else {
 		start(s);
@@ -547,6 +554,10 @@ scatter_report(struct scatter *sc)
 	struct session *s = sc->session;
 	struct exec *x = s->x;
 
+	if (sc->own_block) {
+		scatter_end_block(sc, false);
+		return;
+	}
 	x->scatter = NULL;
 	leave_servers(s);
 	bring_back(sc);

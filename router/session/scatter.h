@@ -23,6 +23,7 @@ enum scatter_phase {
 struct scatter_shard {
 	int shard;
 	struct branch *branch; /* NULL: not yet, or lost */
+	int fragment;          /* WRITE: what it runs */
 };
 
 struct scatter {
@@ -63,15 +64,20 @@ struct scatter {
 	int described, ended;
 	bool pulling, plain,
 	    draining; /* draining: the answer is whole, what else comes is dropped */
-	bool *fed;    /* by input: a row has come since it was asked for */
+	struct branch **by_input;
+	bool *fed; /* by input: a row has come since it was asked for */
 	uint64_t rows;
 	int64_t skipped;
+	/* ---- scatter_write.c ---- */
+	bool own_block; /* the client has no transaction block: it commits by itself */
+	int tags;       /* that have come */
+	uint64_t count;
 	/* ---- scatter_tables.c ---- */
 	struct branch *final;
 	int fragment;
 	uint64_t bytes;
 	bool copying; /* the final's server takes CopyData */
-	char tag[40];
+	char tag[64];
 	enum {
 		STEP_BEGIN,
 		STEP_CREATE, /* from here to AFTER: once for each fragment */
@@ -123,6 +129,11 @@ void scatter_types(struct scatter *, struct branch *, void (*then)(struct scatte
 void scatter_rows_begin(struct scatter *);
 void scatter_rows_end(struct scatter *);
 void scatter_rows_drained(struct scatter *);
+bool scatter_write_inputs(struct scatter *);
+void scatter_write_tag(struct scatter *, struct branch *, struct slice body);
+void scatter_write_whole_tag(struct scatter *, char *out, size_t size);
+void scatter_own_block(struct scatter *);
+void scatter_end_block(struct scatter *, bool commit);
 void scatter_tables_begin(struct scatter *);
 /* An error has come: the COPY under way, if any, is ended. */
 void scatter_tables_failing(struct scatter *);

@@ -122,12 +122,30 @@ drain(struct scatter *sc)
 }
 
 static void
+finish_write(struct scatter *sc)
+{
+	char tag[64];
+
+	scatter_write_whole_tag(sc, tag, sizeof tag);
+	memcpy(sc->tag, tag, sizeof sc->tag);
+	if (sc->own_block)
+		scatter_end_block(sc, true);
+	else
+		scatter_finish(sc, sc->tag);
+}
+
+static void
 finish_if_done(struct scatter *sc)
 {
-	char tag[40];
+	char tag[64];
 
-	if (sc->phase != SCATTER_RUNNING || sc->busy > 0 || !(sc->plain || sc->draining))
+	if (sc->phase != SCATTER_RUNNING || sc->busy > 0 ||
+	    !(sc->plain || sc->draining || sc->first_columns.ptr == NULL))
 		return;
+	if (sc->multi.kind == MULTI_WRITE) {
+		finish_write(sc);
+		return;
+	}
 	snprintf(tag, sizeof tag, "SELECT %llu", (unsigned long long)sc->rows);
 	scatter_finish(sc, sc->only_describe ? NULL : tag);
 }
@@ -164,6 +182,8 @@ row(struct scatter *sc, struct branch *b, const struct read_msg *m, struct buf *
 		pass_row(sc, b, m, in);
 		return;
 	}
+	if (b->index > 0 && sc->multi.same_count)
+		return;
 	merge_feed(sc->merge, b->index, m->body);
 	sc->fed[b->index] = true;
 	branch_pause(b);
@@ -175,7 +195,7 @@ static bool
 feed(struct scatter *sc, int input)
 {
 	sc->fed[input] = false;
-	branch_resume(sc->shards[input].branch);
+	branch_resume(sc->by_input[input]);
 	return sc->phase == SCATTER_RUNNING && sc->fed[input];
 }
 
@@ -240,6 +260,9 @@ message(struct branch *b, const struct read_msg *m, struct buf *in)
 		at_rest(sc, b);
 		return;
 	}
+	if (sc->phase == SCATTER_RUNNING && m->type == 'C' &&
+	    sc->multi.kind == MULTI_WRITE)
+		scatter_write_tag(sc, b, m->body);
 	if (sc->phase != SCATTER_RUNNING || (sc->draining && m->type != 'E'))
 		return;
 	switch (m->type) {
@@ -250,7 +273,8 @@ message(struct branch *b, const struct read_msg *m, struct buf *in)
 		row(sc, b, m, in);
 		break;
 	case 'C':
-		if (sc->plain)
+		if (sc->plain || sc->first_columns.ptr == NULL ||
+		    (b->index > 0 && sc->multi.same_count))
 			break;
 		merge_end(sc->merge, b->index);
 		sc->fed[b->index] = true;
@@ -319,20 +343,34 @@ fragment_formats(struct scatter *sc, const int16_t **formats, int *n)
 void
 scatter_rows_begin(struct scatter *sc)
 {
+	bool write = sc->multi.kind == MULTI_WRITE;
 	const int16_t *formats;
+	struct err e;
 	int n;
 
 	sc->plain = sc->multi.kind == MULTI_CONCAT && sc->multi.merge.n_junk == 0;
 	fragment_formats(sc, &formats, &n);
+	if (write && !scatter_write_inputs(sc)) {
+		(void)err_set(
+		    &e, "0A000", BLAST_STMT, "a statement that writes twice on a shard");
+		err_hint(&e, "Send it in two.");
+		scatter_fail(sc, &e);
+		return;
+	}
 	if (!sc->plain)
-		sc->merge = merge_create(&sc->multi.merge, sc->n_shards);
+		sc->merge = merge_create(
+		    &sc->multi.merge, sc->multi.same_count ? 1 : sc->n_shards);
 	sc->fed = ARENA_NEW_N(&sc->arena, bool, sc->n_shards);
+	sc->by_input = ARENA_NEW_N(&sc->arena, struct branch *, sc->n_shards);
 	for (int i = 0; i < sc->n_shards; i++) {
 		struct branch *b = sc->shards[i].branch;
 
-		b->index = i;
+		if (!write)
+			b->index = i;
+		sc->by_input[b->index] = b;
 		branch_listen(b, &ops, sc);
-		scatter_send(sc, b, &sc->multi.fragments[0].query, formats, n);
+		scatter_send(sc, b, &sc->multi.fragments[sc->shards[i].fragment].query,
+		    formats, n);
 	}
 }
 

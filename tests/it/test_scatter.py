@@ -4,7 +4,7 @@ import pytest
 import harness
 import wire
 from test_routing import empty, on_shard, shard_of  # noqa: F401
-from test_transactions import BOTH, fails, status  # noqa: F401
+from test_transactions import BOTH, catalog, fails, keys, status  # noqa: F401
 
 pytestmark = pytest.mark.skipif(harness.DIRECT, reason="WEIR_DIRECT: without Weir")
 N = 60
@@ -99,3 +99,60 @@ def test_servers_go_back(weir, fleet, rows):
             b.simple("select count(*) from customers a join customers b on a.id = b.id + 1")
     for s in ("s1", "s2"):
         assert on_shard(fleet, s, "select count(*) from pg_stat_activity where state like 'idle in%' and datname = 'shop'") == ["0"]
+
+
+def all_of(fleet, sql):
+    return sorted(sum((on_shard(fleet, s, sql) for s in ("s1", "s2")), []))
+
+
+@BOTH
+def test_writes(weir, fleet, rows, catalog, run):
+    with weir.connect() as w:
+        values = ", ".join("(%d, 'new')" % i for i in range(101, 121))
+        run(w, "insert into customers (id, name) values " + values)
+        assert len(all_of(fleet, "select id from customers where name = 'new'")) == 20
+        for i in (101, 107, 115):
+            assert on_shard(fleet, shard_of(fleet, i), "select id from customers where id = %d" % i) == [str(i)]
+        got = run(w, "update customers set credit = 7 where name = 'new' returning id")
+        assert sorted(int(r[0]) for r in got) == list(range(101, 121))
+        assert all_of(fleet, "select credit from customers where name = 'new'") == ["7.00"] * 20
+        run(w, "delete from customers where name = 'new'")
+        assert all_of(fleet, "select id from customers where name = 'new'") == []
+        run(w, "insert into countries values ('DK', 'Denmark'), ('FI', 'Finland')")
+        assert all_of(fleet, "select code from countries") == ["DK", "DK", "FI", "FI"]
+        assert status(w) == "I"
+
+
+@BOTH
+def test_a_write_that_fails_changes_nothing(weir, fleet, rows, catalog, run):
+    with weir.connect() as w:
+        before = all_of(fleet, "select name from customers")
+        fails("22012", run, w, "update customers set name = (1 / (id - 5))::text")
+        fails("23505", run, w, "insert into customers (id, name) values (201, 'a'), (202, 'b'), (203, 'c'), (1, 'd'), (204, 'e')")
+        assert all_of(fleet, "select name from customers") == before
+        assert status(w) == "I"
+        run(w, "begin")
+        run(w, "update customers set name = 'x'")
+        assert set(run(w, "select name from customers")) == {("x",)}
+        run(w, "savepoint a")
+        fails("22012", run, w, "update customers set name = (1 / (id - 5))::text")
+        run(w, "rollback to a")
+        run(w, "rollback")
+        assert all_of(fleet, "select name from customers") == before
+        run(w, "begin")
+        run(w, "update customers set name = 'y'")
+        run(w, "commit")
+        assert set(all_of(fleet, "select name from customers")) == {"y"}
+    for s in ("s1", "s2"):
+        assert on_shard(fleet, s, "select count(*) from pg_prepared_xacts where database = 'shop'") == ["0"]
+
+
+def test_command_tags(weir, rows, catalog):
+    with weir.connect() as w:
+        for sql, tag in (("update customers set name = name", b"UPDATE %d" % N), ("delete from orders where amount > 50", b"DELETE 10"),
+                         ("insert into customers (id, name) values (301, 'a'), (302, 'b'), (303, 'c')", b"INSERT 0 3"),
+                         ("insert into countries values ('IS', 'Iceland')", b"INSERT 0 1")):
+            w.send(wire.query(sql))
+            answers = w.read_until("Z")
+            assert [m[0] for m in answers] == ["C", "Z"], answers
+            assert answers[0][1].rstrip(b"\0") == tag
