@@ -10,7 +10,7 @@
 
 #include "router/commands.h"
 #include "router/config/config.h"
-#include "router/plan/plan.h"
+#include "router/plan/multi.h"
 #include "router/route/map.h"
 #include "router/route/schema.h"
 #include "router/session/schema_load.h"
@@ -59,6 +59,7 @@ struct explain {
 	char *text;       /* SQL of standard input */
 	struct shape_cache *cache;
 	struct arena arena;
+	struct slice sql;
 	json_t *json; /* the array of statements; NULL without --json */
 	int n_refused;
 };
@@ -321,8 +322,9 @@ json_shards(const struct explain *x, const struct plan *p)
 	json_t *a = json_array();
 
 	for (int i = 0; i < x->db->n_shards; i++) {
-		bool in = p->kind == PLAN_ALL ? (p->shards[i / 64] >> (i % 64) & 1) != 0
-					      : p->kind != PLAN_LOOKUP && i == p->shard;
+		bool in = p->kind == PLAN_ALL || p->kind == PLAN_MULTI
+		    ? (p->shards[i / 64] >> (i % 64) & 1) != 0
+		    : p->kind != PLAN_LOOKUP && i == p->shard;
 
 		if (in &&
 		    json_array_append_new(a, json_string(x->db->shards[i].name)) != 0)
@@ -335,7 +337,7 @@ static void
 print_plan(struct explain *x, const char *kind, const struct plan *p, struct slice text,
     const char *note)
 {
-	static const char *const kinds[] = {"one", "any", "all", "lookup"};
+	static const char *const kinds[] = {"one", "any", "all", "lookup", "several"};
 	json_t *o;
 
 	if (x->json == NULL) {
@@ -358,10 +360,42 @@ print_plan(struct explain *x, const char *kind, const struct plan *p, struct sli
 
 /* ---- one statement after the other ---- */
 
+static const struct sql_env env = {.encoding = ENC_UTF8, .standard_strings = true};
+
 static const char *
 or_default(const char *given, const char *otherwise)
 {
 	return given != NULL ? given : otherwise;
+}
+
+/* One shard cannot answer it: several may. */
+static enum rc
+explain_multi(struct explain *x, struct shape *shape, int i, struct plan_ctx *ctx,
+    struct plan *plan, struct slice *text, struct err *e)
+{
+	struct multi m;
+	struct slice body;
+	enum rc rc = multi_plan(shape, i, ctx, &env, x->sql, &m, e);
+
+	if (rc == RC_AGAIN) {
+		plan->kind = PLAN_LOOKUP;
+		plan->lookup.distribution = m.lookup.distribution;
+		plan->lookup.key = m.lookup.key;
+		plan_describe(shape, i, ctx, plan, &x->arena, text);
+		return RC_OK;
+	}
+	if (rc != RC_OK)
+		return rc;
+	plan->kind = PLAN_MULTI;
+	memset(plan->shards, 0, sizeof plan->shards);
+	for (int f = 0; f < m.n_fragments; f++)
+		for (size_t k = 0; k < sizeof plan->shards / sizeof plan->shards[0]; k++)
+			plan->shards[k] |= m.fragments[f].shards[k];
+	multi_describe(ctx, &m, &x->arena, &body);
+	*text = slice_of(
+	    arena_printf(&x->arena, "statement: %s\nruns on several shards:\n%.*s",
+		stmt_kind_name(shape->stmts->v[i].kind), (int)body.len, body.ptr));
+	return RC_OK;
 }
 
 static void
@@ -385,19 +419,21 @@ explain_one(struct explain *x, struct shape *shape, int i, struct plan_ctx *ctx)
 		ctx->params = NULL;
 		rc = plan_run(shape, i, ctx, &plan, &e);
 	}
+	if (rc == RC_OK)
+		plan_describe(shape, i, ctx, &plan, &x->arena, &text);
+	else if (shape->stmts != NULL && x->db->n_shards > 1 && ctx->params != NULL &&
+	    strcmp(e.sqlstate, "0A000") == 0)
+		rc = explain_multi(x, shape, i, ctx, &plan, &text, &e);
 	if (rc != RC_OK) {
 		print_refusal(x, kind, &e);
 		return;
 	}
-	plan_describe(shape, i, ctx, &plan, &x->arena, &text);
 	print_plan(x, kind, &plan, text, note);
 }
 
 static void
 explain_text(struct explain *x, struct slice sql)
 {
-	static const struct sql_env env = {
-	    .encoding = ENC_UTF8, .standard_strings = true};
 	struct sql_consts consts;
 	struct shape *shape = shape_get(x->cache, sql, &env, &consts);
 	struct plan_ctx ctx = {
@@ -416,6 +452,7 @@ explain_text(struct explain *x, struct slice sql)
 	};
 	int n = shape->stmts == NULL ? 1 : shape->stmts->n;
 
+	x->sql = sql;
 	for (int i = 0; i < n; i++) {
 		if (i > 0 && x->json == NULL)
 			putchar('\n');

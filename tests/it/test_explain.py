@@ -81,15 +81,22 @@ def test_text(explain):
     assert "customers: id = 42" in out
 
 
+def test_several_shards(explain):
+    got = one(explain, "SELECT country, count(*) FROM customers GROUP BY country")
+    assert got["plan"] == "several" and got["shards"] == ["s1", "s2"] and "from s1, s2" in got["text"]
+    assert "pg_temp.weir_1" in explain("SELECT * FROM customers a JOIN orders b ON b.id = a.id")
+    assert one(explain, "UPDATE customers SET credit = 0")["replica"] is False
+
+
 def test_refused(explain):
-    got = one(explain, "SELECT * FROM customers", code=1)
-    assert got["refused"] is True and got["sqlstate"] == "0A000" and got["hint"]
-    out = explain("SELECT * FROM customers", code=1)
+    got = one(explain, "SELECT ctid FROM customers", code=1)
+    assert got["refused"] is True and got["sqlstate"] == "0A000"
+    out = explain("SELECT * FROM customers FOR UPDATE", code=1)
     assert "refused: 0A000: " in out and "hint: " in out
 
 
 def test_one_refusal_does_not_hide_the_others(explain):
-    got = json.loads(explain("--json", "SELECT * FROM customers; SELECT * FROM customers WHERE id = 42", code=1))
+    got = json.loads(explain("--json", "SELECT ctid FROM customers; SELECT * FROM customers WHERE id = 42", code=1))
     assert [s["refused"] for s in got["statements"]] == [True, False]
 
 
