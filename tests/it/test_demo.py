@@ -47,12 +47,12 @@ def psql(text, *sql):
 
 
 def statements(text):
-    return [" ".join(s.split()) for s in re.findall(r"^   (?:SELECT|UPDATE)[^;]*;", text, re.M)]
+    return [" ".join(s.split()) for s in re.findall(r"^   (?:SELECT|UPDATE|BEGIN|COMMIT)[^;]*;", text, re.M)]
 
 
 def test_five_statements(demo):
     text, ports = demo
-    by_hash, by_range, by_directory, reference, write = statements(text)
+    by_hash, by_range, by_directory, reference, write = statements(text)[:5]
     name, port, replica = psql(text, by_hash)[0]
     assert (port, replica) == (ports["s2"][1], "t")
     assert psql(text, by_hash.replace("42", "46"))[0][1] in ports["s1"]
@@ -70,8 +70,27 @@ def test_five_statements(demo):
     assert rows[-1] == [written[0]]
 
 
+def test_statements_over_both_shards(demo):
+    text, ports = demo
+    over_both, *transaction = statements(text)[5:]
+    got = psql(text, over_both)
+    assert len(got) == 3 and [float(r[2]) for r in got] == sorted((float(r[2]) for r in got), reverse=True)
+    each = {}
+    for shard in ("s1", "s2"):
+        for country, orders, amount in psql(text, "SET weir.shard = '%s'" % shard, over_both.replace("LIMIT 3", ""))[1:]:
+            n, sum_ = each.get(country, (0, 0))
+            each[country] = (n + int(orders), round(sum_ + float(amount), 2))
+    assert {c: (int(n), float(a)) for c, n, a in got}.items() <= each.items()
+    assert transaction[0] == "BEGIN;" and transaction[-1] == "COMMIT;"
+    written = [r for r in psql(text, *transaction) if len(r) == 2]
+    assert [r[1] for r in written] == [ports["s2"][0], ports["s1"][0]]
+    for (credit, _), key in zip(written, (42, 46)):
+        assert psql(text, "SET weir.target = 'primary'", "SELECT credit FROM customers WHERE id = %d" % key)[-1] == [credit]
+
+
 def test_rows_are_all_there(demo):
     text, _ = demo
+    assert psql(text, "SELECT count(*) FROM orders") == [["200000"]]
     total = {}
     for shard in ("s1", "s2"):
         for table in ("customers", "orders", "events", "tenants", "notes", "countries"):
