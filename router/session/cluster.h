@@ -46,6 +46,7 @@ struct cluster {
 	_Atomic uint64_t schema_done;   /* the count that the schema is as new as */
 	char *login_user,
 	    *login_password; /* under lock: of a client, for where there is no service_user */
+	atomic_bool schema_failed;                  /* the latest reading */
 	char schema_version[40], schema_error[400]; /* the loader's own */
 };
 

@@ -538,7 +538,7 @@ settle(struct proc *p)
 			ready = atomic_load(&snap->clusters[i]->schema_gen) > 0 ||
 			    (snap->clusters[i]->n_shards == 1 &&
 				snap->clusters[i]->shards[0].n == 1) ||
-			    snap->clusters[i]->schema_error[0] != '\0';
+			    atomic_load(&snap->clusters[i]->schema_failed);
 		if (ready)
 			return;
 		usleep(10000);

@@ -325,6 +325,25 @@ answer(struct scatter *sc, struct branch *b, const struct read_msg *m, struct bu
 		snprintf(sc->tag, sizeof sc->tag, "%.*s", (int)m->body.len, m->body.ptr);
 }
 
+/* A column that cannot stand in a table: PostgreSQL would have had no need of one. */
+static void
+final_error(struct scatter *sc, struct branch *b, struct slice body)
+{
+	struct slice state = msg_error_field(body, 'C');
+	struct err e;
+
+	if (sc->step != STEP_CREATE ||
+	    !(slice_eq_str(state, "42P16") || slice_eq_str(state, "42P22"))) {
+		scatter_server_error(sc, b, body);
+		return;
+	}
+	(void)err_set(&e, "0A000", BLAST_TXN,
+	    "an intermediate result that cannot stand in a table: %.*s",
+	    (int)msg_error_field(body, 'M').len, msg_error_field(body, 'M').ptr);
+	err_hint(&e, "Give the column a type or a collation with a cast, or COLLATE.");
+	scatter_fail(sc, &e);
+}
+
 static void
 final_message(struct branch *b, const struct read_msg *m, struct buf *in)
 {
@@ -339,7 +358,7 @@ final_message(struct branch *b, const struct read_msg *m, struct buf *in)
 	} else if (m->type == 'E') {
 		if (sc->step == STEP_COPY)
 			sc->copying = false;
-		scatter_server_error(sc, b, m->body);
+		final_error(sc, b, m->body);
 	} else if (sc->phase != SCATTER_RUNNING) {
 		return;
 	} else if (m->type == 'G') {

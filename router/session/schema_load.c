@@ -182,7 +182,7 @@ load_cluster(struct cluster *c)
 	bool asked =
 	    wanted != atomic_load(&c->schema_done) || atomic_load(&c->schema_gen) == 0;
 	struct service *service;
-	struct err e;
+	struct err e = {0};
 	bool ok = false, gone = true;
 
 	while (gone && (service = service_connect(c, shard, NULL, &e)) != NULL) {
@@ -194,6 +194,7 @@ load_cluster(struct cluster *c)
 		log_line(LOG_WARNING, "cannot read the schema", "database", c->name,
 		    "shard", c->shards[shard].name, "error", e.msg, NULL);
 	snprintf(c->schema_error, sizeof c->schema_error, "%s", ok ? "" : e.msg);
+	atomic_store(&c->schema_failed, !ok);
 	atomic_store(
 	    &c->schema_done, wanted); /* also after a failure: nobody waits for long */
 	return ok;
