@@ -90,7 +90,7 @@ ask(struct proc *p)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&q->cond, &attr);
 	pthread_condattr_destroy(&attr);
-	q->round = round_create(p, answered);
+	q->round = round_create(p, NULL, 0, answered);
 	q->round->arg = q;
 	q->round->visit = visit;
 	round_start(q->round);

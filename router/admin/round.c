@@ -14,7 +14,8 @@ static atomic_bool stopped;
 /* ---- life ---- */
 
 struct round *
-round_create(struct proc *p, void (*complete)(struct round *))
+round_create(struct proc *p, struct worker *home, uint64_t session,
+    void (*complete)(struct round *))
 {
 	struct round *r =
 	    calloc(1, sizeof *r + sizeof r->parts[0] * (size_t)p->n_workers);
@@ -22,6 +23,8 @@ round_create(struct proc *p, void (*complete)(struct round *))
 	if (r == NULL)
 		abort();
 	r->proc = p;
+	r->home = home;
+	r->session = session;
 	r->complete = complete;
 	r->n_parts = p->n_workers;
 	arena_init(&r->arena);
@@ -178,11 +181,10 @@ go_home(struct round *r)
 static struct round *
 round_of(struct call *call)
 {
-	struct round *r = round_create(call->w->proc, go_home);
+	struct round *r =
+	    round_create(call->w->proc, call->w, call->session->id, go_home);
 	const struct admin_line *line = call->line;
 
-	r->home = call->w;
-	r->session = call->session->id;
 	r->with_columns = call->with_columns;
 	r->started_us = loop_now_us(call->w->loop);
 	r->line = *line;

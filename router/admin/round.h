@@ -64,7 +64,9 @@ struct call {
 	    *out; /* for rows; RowDescription and CommandComplete are put around them */
 };
 
-struct round *round_create(struct proc *, void (*complete)(struct round *));
+/* home, session: whose command it is; NULL, 0: none's. Others see them from here on. */
+struct round *round_create(struct proc *, struct worker *home, uint64_t session,
+    void (*complete)(struct round *));
 void round_free(struct round *);
 void round_start(struct round *);
 

@@ -96,7 +96,7 @@ struct proc {
 	atomic_int clients;              /* all sessions */
 	_Atomic uint64_t next_session;
 	atomic_bool shutting_down; /* SIGTERM: 57P01 for the idle */
-	volatile bool stop_now;    /* not even transactions are waited for */
+	atomic_bool stop_now;      /* not even transactions are waited for */
 	void *control;             /* proc.c's */
 	struct snapshot *previous; /* replaced by the latest reload */
 	uint64_t started_us;
