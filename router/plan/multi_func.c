@@ -110,10 +110,13 @@ names_a_time(const char *s, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0 && isalpha((unsigned char)s[i - 1]))
 			continue;
-		for (size_t w = 0; w < sizeof words / sizeof *words; w++)
-			if (n - i >= strlen(words[w]) &&
-			    strncasecmp(s + i, words[w], strlen(words[w])) == 0)
+		for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+			size_t end = i + strlen(words[w]);
+
+			if (end <= n && strncasecmp(s + i, words[w], end - i) == 0 &&
+			    (end == n || !isalpha((unsigned char)s[end])))
 				return true;
+		}
 	}
 	return false;
 }

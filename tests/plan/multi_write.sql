@@ -32,6 +32,8 @@ INSERT INTO settings (key) SELECT name FROM customers;
 --- reference tables
 INSERT INTO countries VALUES ('de', 'Germany', 80);
 INSERT INTO countries (code) VALUES ('de') RETURNING code;
+INSERT INTO countries VALUES ('xx', 'Nowhere', 0);
+INSERT INTO countries VALUES ('xx', 'from now, 5', 0);
 UPDATE countries SET population = population + 1 WHERE code = 'de';
 DELETE FROM countries WHERE code NOT IN (SELECT country FROM currencies);
 INSERT INTO currencies (code, country) SELECT code, name FROM countries;
