@@ -392,9 +392,8 @@ explain_multi(struct explain *x, struct shape *shape, int i, struct plan_ctx *ct
 		for (size_t k = 0; k < sizeof plan->shards / sizeof plan->shards[0]; k++)
 			plan->shards[k] |= m.fragments[f].shards[k];
 	multi_describe(ctx, &m, &x->arena, &body);
-	*text = slice_of(
-	    arena_printf(&x->arena, "statement: %s\nruns on several shards:\n%.*s",
-		stmt_kind_name(shape->stmts->v[i].kind), (int)body.len, body.ptr));
+	*text = slice_of(arena_printf(&x->arena, "statement: %s\n%.*s",
+	    stmt_kind_name(shape->stmts->v[i].kind), (int)body.len, body.ptr));
 	return RC_OK;
 }
 
