@@ -141,8 +141,11 @@ write_info(const struct scrape *m, struct text *t, const char *name)
 	    m->event_loop);
 }
 
-static const char *const plan_kinds[] = {
-    [PLAN_ONE] = "one", [PLAN_ANY] = "any", [PLAN_ALL] = "all", [PLAN_LOOKUP] = "lookup"};
+static const char *const plan_kinds[] = {[PLAN_ONE] = "one",
+    [PLAN_ANY] = "any",
+    [PLAN_ALL] = "all",
+    [PLAN_LOOKUP] = "lookup",
+    [PLAN_MULTI] = "several"};
 
 #define N_PLAN_KINDS (sizeof plan_kinds / sizeof plan_kinds[0])
 _Static_assert(N_PLAN_KINDS <= PLAN_KINDS, "every kind of plan has a counter");

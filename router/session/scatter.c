@@ -369,6 +369,7 @@ taken(struct session *s)
 	    .locks_only = sc->multi.kind != MULTI_WRITE,
 	    .sharded = true};
 
+	shard->backend = s->x->backend;
 	session_sent(s, &plan, NULL);
 	shard->branch = branch_stash(s);
 	take_servers(s);
@@ -568,6 +569,18 @@ scatter_report(struct scatter *sc)
 	go_on(s);
 }
 
+static void
+count_time(const struct scatter *sc)
+{
+	struct session *s = sc->session;
+	uint64_t took = loop_now_us(s->w->loop) - s->x->started_us;
+
+	for (int i = 0; i < sc->n_shards; i++)
+		if (sc->shards[i].backend != NULL)
+			backend_query_took(
+			    sc->shards[i].backend, s->w->index, PLAN_MULTI, took);
+}
+
 void
 scatter_finish(struct scatter *sc, const char *tag)
 {
@@ -577,6 +590,7 @@ scatter_finish(struct scatter *sc, const char *tag)
 	struct msgbuf *out = &x->out;
 
 	sc->phase = SCATTER_OVER;
+	count_time(sc);
 	x->scatter = NULL;
 	leave_servers(s);
 	bring_back(sc);

@@ -23,7 +23,8 @@ enum scatter_phase {
 struct scatter_shard {
 	int shard;
 	struct branch *branch; /* NULL: not yet, or lost */
-	int fragment;          /* WRITE: what it runs */
+	struct backend *backend;
+	int fragment; /* WRITE: what it runs */
 };
 
 struct scatter {

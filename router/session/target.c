@@ -728,7 +728,9 @@ session_sent(struct session *s, const struct plan *plan, const struct sql_stmts 
 		x->started_us = loop_now_us(s->w->loop);
 		session_start_timer(s);
 	}
-	stat_add(&s->db->stats->plans[plan->kind], 1);
+	/* once for all the servers of a statement over several shards */
+	if (x->scatter == NULL || x->scatter->next == 1)
+		stat_add(&s->db->stats->plans[plan->kind], 1);
 }
 
 /* At ReadyForQuery 'I' with nothing outstanding; what is applied on it stands in its link. */

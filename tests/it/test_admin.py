@@ -496,6 +496,18 @@ def test_latency_by_server_and_kind(own_weir, fleet):
         assert "weir_server_query_duration_seconds_count{%s} %s\n" % bucket in text
 
 
+def test_statements_over_shards_are_counted(own_weir, fleet):
+    w = own_weir(databases=[harness.database_block(fleet, "shop", "shop", replicas=False, map_text=harness.SHOP_MAP)])
+    with w.connect() as c:
+        for _ in range(3):
+            c.simple("select count(*) from customers")
+            c.prepared("select a.id from customers a join orders b on a.id = b.id", [])
+    text = get(w, "/metrics")[1]
+    assert 'weir_plans_total{database="shop",kind="several"} 6\n' in text
+    counts = re.findall(r'^weir_server_query_duration_seconds_count\{.*shard="(\w+)".*kind="several"\} (\d+)$', text, re.M)
+    assert [sum(int(n) for s, n in counts if s == shard) for shard in ("s1", "s2")] == [6, 6]
+
+
 def test_health_and_the_rest(weir):
     assert get(weir, "/health")[1] == "ok\n"
     for path, method, data, code in (("/nothing", "GET", None, 404), ("/metrics", "POST", b"x" * 100000, 405),
