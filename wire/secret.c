@@ -386,7 +386,7 @@ static enum rc
 cannot_read(const char *path, const char *why, struct err *e)
 {
 	return err_set(
-	    e, "F0000", BLAST_SESSION, "%.200s:0: cannot read it: %s", path, why);
+	    e, "F0000", BLAST_SESSION, "%.200s: cannot read it: %s", path, why);
 }
 
 static enum rc
