@@ -152,6 +152,17 @@ primary(struct site *s, int shard)
 	return b != NULL ? b : h->backends[0];
 }
 
+static bool
+has_login(struct cluster *c, const struct backend *b)
+{
+	bool has;
+
+	pthread_mutex_lock(&c->lock);
+	has = b->target.probe_user != NULL || c->login_user != NULL;
+	pthread_mutex_unlock(&c->lock);
+	return has;
+}
+
 static PGconn *
 connection(struct site *s, int shard)
 {
@@ -166,7 +177,7 @@ connection(struct site *s, int shard)
 	if (h->backend == b && site_now_us() < h->retry_at_us)
 		return NULL;
 	h->backend = b;
-	if (b->target.probe_user == NULL && s->cluster->login_user == NULL) {
+	if (!has_login(s->cluster, b)) {
 		snprintf(h->error, sizeof h->error,
 		    "there is no login for it: service_user is not set");
 		return NULL;
