@@ -88,9 +88,9 @@ struct multi_fragment {
 	const char *source;  /* the tables that it reads, for people: "orders o" */
 	/* INTERMEDIATE */
 	const char *table;        /* "weir_1" */
-	struct multi_text create; /* CREATE TEMPORARY TABLE … AS … WITH NO DATA */
+	struct multi_text create; /* CREATE TEMPORARY TABLE … */
 	struct slice copy;        /* COPY pg_temp.weir_1 FROM STDIN (FORMAT binary) */
-	struct slice after;       /* ALTER TABLE … ADD PRIMARY KEY …, or empty */
+	struct slice after;       /* once it is filled; empty: nothing */
 };
 
 struct multi {

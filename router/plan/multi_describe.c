@@ -103,6 +103,9 @@ multi_describe(
 		put_shards(&t, ctx, f->shards);
 		put(&t, "\n");
 		put_text(&t, "by", &f->query);
+		if (f->create.sql.len > 0 &&
+		    memmem(f->create.sql.ptr, f->create.sql.len, "(LIKE ", 6) != NULL)
+			put(&t, "into: a table with the keys of the original\n");
 		if (f->after.len > 0)
 			put(&t, "then: %.*s\n", (int)f->after.len, f->after.ptr);
 	}

@@ -121,6 +121,19 @@ names_a_time(const char *s, size_t n)
 	return false;
 }
 
+/* Types whose values are numbers of a server's own catalog. */
+bool
+is_catalog_type(const char *type)
+{
+	static const char *const names[] = {"regclass", "regcollation", "regconfig",
+	    "regdictionary", "regnamespace", "regoper", "regoperator", "regproc",
+	    "regprocedure", "regrole", "regtype"};
+
+	type += *type == '_';
+	return bsearch(type, names, sizeof names / sizeof *names, sizeof *names,
+		   by_name) != NULL;
+}
+
 static bool
 same_param(const struct same *s, const PgQuery__ParamRef *p)
 {

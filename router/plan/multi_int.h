@@ -81,6 +81,7 @@ bool is_aggregate(const PgQuery__FuncCall *);
 /* The last part of a name; "" where there is none. */
 const char *tree_name(size_t n, PgQuery__Node *const *);
 /* It gives the same on each shard and at any time of the statement: it can be sent down. */
+bool is_catalog_type(const char *type);
 bool is_same_everywhere(
     struct build *, void *tree, const struct schema_table *in_view, bool subqueries);
 
@@ -162,6 +163,9 @@ enum rc lift_fragment(
 
 /* pg_type's name of an expression of a level: "int8"; NULL: not known. */
 const char *type_of(struct build *, const struct sql_query *, const PgQuery__Node *);
+/* The column of a table that an expression of a level is; NULL: none, or not known. */
+const struct schema_column *base_column(
+    struct build *, const struct sql_query *, const struct sql_expr *);
 
 /* How far the merger can compare values of an expression. */
 enum exactness {

@@ -96,7 +96,8 @@ collect(void *arg, ProtobufCMessage *m)
 		for (size_t i = 0; i < j->n_using_clause; i++)
 			if (tree_str(j->using_clause[i]) != NULL)
 				need_name(k, tree_str(j->using_clause[i]));
-		if (j->is_natural) {
+		/* an alias of the join may stand for all its columns */
+		if (j->is_natural || j->alias != NULL || j->join_using_alias != NULL) {
 			tree_walk(j->larg, cover, k);
 			tree_walk(j->rarg, cover, k);
 		}
@@ -131,12 +132,11 @@ needs_all(const struct needs *k, const struct sql_rel *rel)
 }
 
 /* The select list of the fragment: the table's own names. */
-static void
-add_columns(struct build *b, const struct needs *k, const struct sql_rel *rel,
+static enum rc
+add_columns(struct build *b, const struct sql_rel *rel, bool all, const struct needs *k,
     PgQuery__SelectStmt *s)
 {
 	const struct schema_table *st = columns_of(&b->c, rel);
-	bool all = needs_all(k, rel);
 
 	if (st == NULL) {
 		PgQuery__Node *star = tree_column(b->arena, NULL, "");
@@ -146,19 +146,113 @@ add_columns(struct build *b, const struct needs *k, const struct sql_rel *rel,
 		pg_query__a__star__init(star->column_ref->fields[0]->a_star);
 		tree_push(b->arena, &s->n_target_list, &s->target_list,
 		    tree_target(b->arena, star, NULL));
-		return;
+		return RC_OK;
 	}
-	for (int i = 0; i < st->n_columns; i++)
-		if (all || has_name(k->names, k->n, st->columns[i].name))
-			tree_push(b->arena, &s->n_target_list, &s->target_list,
-			    tree_target(b->arena,
-				tree_column(b->arena, rel->alias, st->columns[i].name),
-				NULL));
+	for (int i = 0; i < st->n_columns; i++) {
+		if (!all && !has_name(k->names, k->n, st->columns[i].name))
+			continue;
+		if (is_catalog_type(st->columns[i].type))
+			return refuse(b, "Cast it to text in a subquery on one shard.",
+			    "column \"%s\" of table \"%s\", whose type means each shard's "
+			    "own catalog",
+			    st->columns[i].name, st->name);
+		tree_push(b->arena, &s->n_target_list, &s->target_list,
+		    tree_target(b->arena,
+			tree_column(b->arena, rel->alias, st->columns[i].name), NULL));
+	}
 	/* a table of which only the number of rows counts */
 	if (s->n_target_list == 0)
 		tree_push(b->arena, &s->n_target_list, &s->target_list,
 		    tree_target(b->arena,
 			tree_column(b->arena, rel->alias, st->columns[0].name), NULL));
+	return RC_OK;
+}
+
+/* ---- GROUP BY a primary key ---- */
+
+struct dependent {
+	struct build *b;
+	const struct sql_rel *rel;
+};
+
+static bool
+is_grouped(const struct dependent *d, const char *name)
+{
+	const PgQuery__SelectStmt *s = select_of(d->rel->level);
+
+	for (size_t i = 0; i < s->n_group_clause; i++) {
+		struct sql_expr e = column_expr(s->group_clause[i]);
+		struct col col;
+
+		if (e.kind == EXPR_COL &&
+		    resolve_col(&d->b->c, d->rel->level, NULL, &e, &col) &&
+		    col.rel == d->rel && strcmp(col.name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum walk
+is_dependent(void *arg, ProtobufCMessage *m)
+{
+	const struct dependent *d = arg;
+	const PgQuery__Node *n = tree_node(m);
+	struct sql_expr e = column_expr(n);
+	struct col col;
+
+	if (NODE_IS(n, FUNC_CALL) && n->func_call->over == NULL &&
+	    is_aggregate(n->func_call))
+		return WALK_SKIP;
+	if (e.kind == EXPR_STAR)
+		return WALK_END;
+	return e.kind == EXPR_COL &&
+		resolve_col(&d->b->c, d->rel->level, NULL, &e, &col) &&
+		col.rel == d->rel && !is_grouped(d, col.name)
+	    ? WALK_END
+	    : WALK_ON;
+}
+
+/* Columns that are used ungrouped in a grouped level depend on the table's primary key,
+ * which the temporary table must have too. */
+static bool
+needs_key(struct build *b, const struct sql_rel *rel)
+{
+	const PgQuery__SelectStmt *s = select_of(rel->level);
+	struct dependent d = {b, rel};
+	bool found = false;
+
+	if (s == NULL || s->n_group_clause == 0)
+		return false;
+	for (size_t i = 0; i < s->n_target_list; i++)
+		found |= tree_walk(s->target_list[i], is_dependent, &d);
+	for (size_t i = 0; i < s->n_sort_clause; i++)
+		found |= tree_walk(s->sort_clause[i], is_dependent, &d);
+	return found || tree_walk(s->having_clause, is_dependent, &d);
+}
+
+static const char *
+quoted(struct arena *a, const char *name)
+{
+	char *out = arena_alloc(a, strlen(name) * 2 + 3), *p = out;
+
+	*p++ = '"';
+	for (; *name != '\0'; name++) {
+		if (*name == '"')
+			*p++ = '"';
+		*p++ = *name;
+	}
+	*p = '"';
+	return out;
+}
+
+static void
+create_with_key(struct build *b, struct multi_fragment *f, const struct rel_info *r)
+{
+	f->create = (struct multi_text){
+	    .sql = slice_of(arena_printf(b->arena,
+		"CREATE TEMPORARY TABLE %s (LIKE %s.%s INCLUDING INDEXES) ON COMMIT DROP",
+		f->table, quoted(b->arena, r->schema), quoted(b->arena, r->name)))};
+	f->create.params = ARENA_NEW_N(b->arena, uint16_t, 1);
 }
 
 /* ---- conditions ---- */
@@ -290,6 +384,7 @@ fetch(struct tables *t, const struct sql_rel *rel, const struct rel_info *r,
 	PgQuery__Node *select = tree_select(b->arena, &s), *from;
 	const char *same;
 	enum rc rc = RC_OK;
+	bool key;
 
 	if (view != NULL)
 		memcpy(f->shards, view->shards, sizeof f->shards);
@@ -301,14 +396,18 @@ fetch(struct tables *t, const struct sql_rel *rel, const struct rel_info *r,
 	    rel->alias == NULL || strcmp(rel->alias, r->name) == 0 ? NULL : rel->alias);
 	from->range_var->inh = var->inh;
 	tree_push(b->arena, &s->n_from_clause, &s->from_clause, from);
-	add_columns(b, t->needs, rel, s);
+	key = view == NULL && r->schema != NULL && needs_key(b, rel);
+	if (add_columns(b, rel, key || needs_all(t->needs, rel), t->needs, s) != RC_OK)
+		return RC_ERR;
 	s->where_clause = filters(b, rel);
 	f->source = strcmp(rel->alias, r->name) == 0
 	    ? arena_strdup(b->arena, r->name)
 	    : arena_printf(b->arena, "%s %s", r->name, rel->alias);
 	if (fragment_texts(b, f, select, NULL) != RC_OK)
 		return RC_ERR;
-	same = same_fragment(b->out, f);
+	if (key)
+		create_with_key(b, f, r);
+	same = key ? NULL : same_fragment(b->out, f);
 	if (same != NULL)
 		b->out->n_fragments--;
 	var->schemaname = arena_strdup(b->arena, "pg_temp");

@@ -135,12 +135,29 @@ lift_meant(struct lift *l, PgQuery__Node *item)
 	return -1;
 }
 
+static enum walk
+is_catalog_value(void *arg, ProtobufCMessage *m)
+{
+	struct lift *l = arg;
+	const PgQuery__Node *n = tree_node(m);
+	struct sql_expr e = column_expr(n);
+	const struct schema_column *c =
+	    e.kind == EXPR_COL ? base_column(l->b, l->q, &e) : NULL;
+
+	return c != NULL && is_catalog_type(c->type) ? WALK_END : WALK_ON;
+}
+
 enum rc
 lift_fragment(struct lift *l, PgQuery__Node *select, const struct spread *spread)
 {
 	struct build *b = l->b;
 	struct multi_fragment *f = add_fragment(b);
 	const char *names = "";
+
+	for (size_t i = 0; i < l->n_cols; i++)
+		if (tree_walk(l->cols[i], is_catalog_value, l))
+			return refuse(b, "Cast it to text in a subquery.",
+			    "a column of a type that means each shard's own catalog");
 
 	f->source = sources_of(b, l->q);
 	set_shards(b, f, spread, false);

@@ -19,7 +19,7 @@ number_rank(const char *type)
 }
 
 /* A column of a table, through subqueries, CTEs and views. */
-static const struct schema_column *
+const struct schema_column *
 base_column(struct build *b, const struct sql_query *q, const struct sql_expr *e)
 {
 	struct compile *c = &b->c;

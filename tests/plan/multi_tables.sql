@@ -26,3 +26,10 @@ SELECT * FROM orders FOR UPDATE;
 SELECT nextval('order_ids') FROM orders;
 SELECT ctid FROM orders;
 SELECT * FROM orders, settings s WHERE s.key = 'x' AND now() > orders.placed;
+--- all columns of a join by its alias
+SELECT j.* FROM (orders o JOIN events e ON e.id = o.id) AS j WHERE total > 1;
+SELECT j FROM (orders o JOIN events e USING (id)) AS j;
+--- columns that depend on a primary key
+SELECT c.id, c.name, count(*) FROM customers c JOIN events e ON e.customer_id = c.id GROUP BY c.id;
+SELECT c.id, count(*) FROM customers c JOIN events e ON e.customer_id = c.id GROUP BY c.id ORDER BY c.id;
+SELECT a.id, a.email, count(*) FROM app.customers a JOIN events e ON e.customer_id = a.id GROUP BY a.id;
