@@ -103,6 +103,7 @@ branch_take(struct branch *b)
 	x->on_replica = b->on_replica;
 	x->begun = b->begun;
 	x->firm = b->firm;
+	x->used = true;
 	x->wrote = b->wrote;
 	x->locked = b->locked;
 	x->unpreparable = b->unpreparable;
@@ -281,6 +282,8 @@ is_async(struct branch *b, const struct read_msg *m)
 {
 	if (m->type == 'S')
 		keep_param(b, m->body);
+	if (m->type == 'A' && b->session->server == NULL) /* at the transaction's end */
+		stream_write(&b->session->stream, m->raw.ptr, m->raw.len);
 	if (m->type == 'E' && b->state != BRANCH_BUSY) /* its last words */
 		keep_error(b, m->body);
 	return m->type == 'S' || m->type == 'N' || m->type == 'A' ||

@@ -97,22 +97,26 @@ static void
 copy_message(struct session *s, const struct read_msg *m)
 {
 	struct exec *x = s->x;
+	struct link *l = s->server == NULL ? NULL : link_of(s->server);
 
-	if (!copy_from_client(s))
+	if (l == NULL || (!l->copy_in && !l->half_sent))
 		return;
 	redo_give_up(x);
+	l->half_sent = !m->last;
 	if (m->in_chunk)
 		stream_write_buf(&s->server->stream, x->chunk->buf,
 		    (uint32_t)((const unsigned char *)m->raw.ptr - x->chunk->buf->data),
 		    (uint32_t)m->raw.len);
 	else
 		stream_write(&s->server->stream, m->raw.ptr, m->raw.len);
-	if (m->type != 'd' && m->last) {
-		link_of(s->server)->copy_in = false;
-		if (link_head(link_of(s->server))->type == REPLY_QUERY)
+	if (l->copy_in && m->type != 'd' && m->last) {
+		l->copy_in = false;
+		if (link_head(l)->type == REPLY_QUERY)
 			session_block(s, BLOCK_REPLIES);
 	}
-	if (stream_queued(&s->server->stream) > OUTPUT_HIGH)
+	if (!l->copy_in)
+		session_release_if_free(s);
+	if (s->server != NULL && stream_queued(&s->server->stream) > OUTPUT_HIGH)
 		session_block(s, BLOCK_OUTPUT);
 }
 

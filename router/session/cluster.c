@@ -183,6 +183,9 @@ carry_over(struct cluster *c, struct snapshot *before)
 		if (old->schema != NULL)
 			schema_ref(c->schema = old->schema);
 		atomic_store(&c->schema_gen, atomic_load(&old->schema_gen));
+		atomic_store(&c->schema_wanted, atomic_load(&old->schema_wanted));
+		atomic_store(&c->schema_done, atomic_load(&old->schema_done));
+		atomic_store(&c->ddl, atomic_load(&old->ddl));
 		pthread_mutex_unlock(&old->lock);
 	}
 }

@@ -138,9 +138,13 @@ effects_transaction_over(struct session *s, bool committed)
 	x->unpin = 0;
 	x->tx_pins = s->pins;
 	temps_transaction_over(x, committed);
-	if (x->schema_changed)
+	if (x->schema_changed) { /* nobody need wait for it before */
+		atomic_fetch_add(&s->db->cluster->schema_wanted, 1);
 		s->w->proc->schema_wanted(s->w->proc, s->db->cluster);
+	}
 	x->schema_changed = false;
+	free(x->lost);
+	x->lost = NULL;
 	savepoints_clear(x);
 	free(x->begin);
 	x->begin = NULL;
@@ -381,7 +385,6 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 		atomic_fetch_add(&s->db->cluster->ddl, 1);
 		if (temps_made_by(s, stmt))
 			break;
-		atomic_fetch_add(&s->db->cluster->schema_wanted, 1);
 		s->x->schema_changed = true;
 		break;
 	default:

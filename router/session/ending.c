@@ -185,6 +185,15 @@ hurry(struct ending *g)
 
 /* ---- the shell around the step function ---- */
 
+/* A server takes no more part. It is not always known whether it has committed: reads wait for it as if it had. */
+static void
+part_over(struct ending *g, int part)
+{
+	if (g->commit && g->parts[part].deed == TXN_WROTE)
+		tokens_wrote(g->session, g->branches[part]->shard);
+	g->branches[part] = NULL;
+}
+
 static void
 replied(struct branch *b)
 {
@@ -194,7 +203,7 @@ replied(struct branch *b)
 	char sqlstate[6] = "";
 
 	if (b->status == 0) {
-		g->branches[part] = NULL;
+		part_over(g, part);
 		branch_release(b);
 		txn_lost(&g->txn, part);
 		run(g);
@@ -229,9 +238,7 @@ release(struct ending *g, int part)
 	struct session *s = g->session;
 	struct branch *b = g->branches[part];
 
-	g->branches[part] = NULL;
-	if (g->commit && g->parts[part].deed == TXN_WROTE)
-		tokens_wrote(s, b->shard);
+	part_over(g, part);
 	if (!g->commit ||
 	    g->refusal.sqlstate[0] !=
 		'\0') /* what was set on it in the transaction is undone */
@@ -249,7 +256,7 @@ discard(struct ending *g, int part)
 
 	if (b == NULL)
 		return;
-	g->branches[part] = NULL;
+	part_over(g, part);
 	b->state = BRANCH_LOST; /* not to be used again, whatever it does */
 	branch_release(b);
 }
@@ -528,7 +535,7 @@ ending_lost(struct branch *b)
 
 	if (part < 0)
 		return false;
-	g->branches[part] = NULL;
+	part_over(g, part);
 	branch_release(b);
 	if (g->catching_up > 0) {
 		(void)err_set(&g->refusal, "08006", BLAST_TXN,

@@ -60,6 +60,7 @@ struct link {
 	char tx_status; /* of the last ReadyForQuery */
 	bool copy_in;   /* the server takes CopyData */
 	bool copy_both;
+	bool half_sent; /* CopyData that goes in pieces: its end is still to be sent */
 	bool described; /* a RowDescription came for the Query under way */
 	bool
 	    skipping; /* it reported an error to an extended message and ignores all up to the next Sync */

@@ -254,7 +254,7 @@ shown(struct session *s, const char *name, const char **value, struct err *e)
 		    : s->db->cluster->shards[s->shard_setting].name;
 	} else if (strcmp(name, "weir.lsn") == 0 ||
 	    strcmp(name, "weir.read_after") == 0) {
-		return tokens_print(s, &session_exec(s)->arena, value);
+		return tokens_print(s, &session_exec(s)->arena, value, e);
 	} else {
 		(void)err_set(e, "42704", BLAST_TXN,
 		    "unrecognized configuration parameter \"%s\"", name);
@@ -283,11 +283,13 @@ show(struct session *s, const struct sql_stmt *stmt, struct msgbuf *out, struct 
 
 	switch (shown(s, stmt->name, &value, e)) {
 	case RC_ERR:
+		session_unpark(s);
 		return RC_ERR;
 	case RC_AGAIN: /* an LSN is on its way */
 		tokens_wait(s, show_again);
 		return RC_OK;
 	case RC_OK:
+		session_unpark(s);
 		break;
 	}
 	if (s->x->msg.type == 'Q')

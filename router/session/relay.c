@@ -218,11 +218,12 @@ on_error(struct relay *r, const struct read_msg *m)
 	struct session *s = r->s;
 	struct exec *x = s->x;
 	struct reply *head = link_head(r->link);
+	bool fatal = slice_eq_str(msg_error_field(m->body, 'V'), "FATAL");
 
 	r->link->copy_in = false;
-	if (head ==
-	    NULL) { /* FATAL out of nowhere: the connection ends; `lost` reports it */
-		session_keep_last_words(s, m);
+	if (head == NULL || (head->swallow && fatal)) {
+		session_keep_last_words(
+		    s, m); /* the connection ends; `lost` reports it */
 		return;
 	}
 	if (head->swallow && head->check) {
@@ -247,7 +248,7 @@ on_error(struct relay *r, const struct read_msg *m)
 		link_drop(r->link, head->prepared_id);
 	redo_note(s, head, m->body);
 	x->failed = true;
-	x->fatal_forwarded = slice_eq_str(msg_error_field(m->body, 'V'), "FATAL");
+	x->fatal_forwarded = fatal;
 	if (!head->swallow || extended_reply(head)) {
 		if (x->ddl_shard != SHARD_NONE && !x->fatal_forwarded)
 			ddl_error(r, m);
@@ -528,8 +529,10 @@ one_message(struct relay *r, const struct read_msg *m)
 	case 'S':
 		parameter_status(r, m);
 		break;
+	case 'A': /* is no answer to anything */
+		forward(r, m);
+		break;
 	case 'N':
-	case 'A':
 	case 'H':
 	case 'V':
 	case 'c':

@@ -273,6 +273,31 @@ session_rest(struct session *s)
 	session_start_timer(s);
 }
 
+bool
+session_keeps_server(const struct session *s)
+{
+	return s->pins != 0 ||
+	    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
+	    POOL_MODE_SESSION;
+}
+
+/* Nothing is owed by it or to it. (After an error it skips all up to a Sync.) */
+static bool
+server_at_rest(const struct session *s)
+{
+	const struct link *l = link_of(s->server);
+
+	return s->tx == 'I' && link_quiet(l) && !l->half_sent &&
+	    (s->x == NULL || (!s->x->unsynced && !s->x->discard));
+}
+
+void
+session_release_if_free(struct session *s)
+{
+	if (s->server != NULL && server_at_rest(s) && !session_keeps_server(s))
+		session_release_server(s);
+}
+
 /* After ReadyForQuery: what the cycle held is given back; the server too, unless the transaction or a pin holds it. */
 void
 session_cycle_done(struct session *s)
@@ -300,15 +325,12 @@ session_cycle_done(struct session *s)
 			    &st->xact_us, loop_now_us(s->w->loop) - x->tx_started_us);
 		x->tx_started_us = 0;
 		s->txns++;
-		if (s->server != NULL && link_quiet(link_of(s->server)) &&
-		    !session_keeps_server(s))
-			session_release_server(s);
+		session_release_if_free(s);
 	}
 	end_cycle(s);
-	if (x->blocked == BLOCK_REPLIES) {
+	if (x->blocked == BLOCK_REPLIES || x->blocked == BLOCK_OUTPUT)
 		x->blocked = BLOCK_NOT;
-		session_run(s);
-	}
+	session_run(s);
 }
 
 /* What waits for an answer is told; the rest of its cycle is skipped as after any error. */
@@ -327,18 +349,10 @@ tell_lost(struct session *s, const struct err *e, bool in_cycle)
 		session_run(s);
 }
 
-bool
-session_keeps_server(const struct session *s)
-{
-	return s->pins != 0 ||
-	    CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, pool_mode) ==
-	    POOL_MODE_SESSION;
-}
-
 static bool
 whole_messages_only(const struct server *server)
 {
-	return server->reader.pass == 0;
+	return server == NULL || server->reader.pass == 0;
 }
 
 /* ---- time limits: one timer, whose meaning is the state's ---- */
@@ -397,7 +411,8 @@ session_start_timer(struct session *s)
 		timer_start(s->w->loop, &s->timer, limit / 1000);
 }
 
-/* A client that has closed answers any byte with a reset; one that only shut its writing down takes a ParameterStatus as what it is. */
+/* A client that has closed answers any byte with a reset; one that only shut its writing down takes a ParameterStatus as what it is,
+ * unless it stands amid a row. */
 static void
 ask_half_closed(struct session *s)
 {
@@ -409,10 +424,13 @@ ask_half_closed(struct session *s)
 		session_close(s, 0);
 		return;
 	}
-	msgbuf_init(&out);
-	msg_parameter_status(&out, "client_encoding", value == NULL ? "UTF8" : value);
-	stream_write(&s->stream, out.data, out.len);
-	msgbuf_fini(&out);
+	if (whole_messages_only(s->server)) {
+		msgbuf_init(&out);
+		msg_parameter_status(
+		    &out, "client_encoding", value == NULL ? "UTF8" : value);
+		stream_write(&s->stream, out.data, out.len);
+		msgbuf_fini(&out);
+	}
 	timer_start(s->w->loop, &s->timer, 5 * HALF_CLOSED_MS);
 }
 
@@ -455,13 +473,18 @@ timed_out(struct timer *t)
 		session_fatal(s, &e);
 		return;
 	}
-	(void)time_limit(s, &what);
+	if (time_limit(s, &what) == 0)
+		return;
 	if (strcmp(what, "query_timeout") == 0 && s->x->scatter != NULL) {
 		scatter_cancel(s, "query_timeout");
 		return;
 	}
 	if (strcmp(what, "query_timeout") == 0 && s->server != NULL) {
 		query_timed_out(s);
+		return;
+	}
+	if (strcmp(what, "idle_transaction_timeout") == 0 && s->x->blocked != BLOCK_NOT) {
+		session_start_timer(s); /* it waits for its server, and is not idle */
 		return;
 	}
 	(void)err_set(&e, strstr(what, "transaction_timeout") != NULL ? "25P03" : "57P05",
@@ -582,9 +605,9 @@ leave_server(struct session *s)
 		return;
 	l = link_of(server);
 	set = &s->db->cluster->conf->settings;
-	if (s->tx == 'I' && link_quiet(l) && s->state == SESSION_ACTIVE &&
-	    set->server_reset_query[0] != '\0' && (s->x == NULL || !s->x->unsynced) &&
-	    reader_at_boundary(&server->reader)) {
+	if (server_at_rest(s) && s->state == SESSION_ACTIVE &&
+	    set->server_reset_query[0] != '\0' && reader_at_boundary(&server->reader) &&
+	    stream_queued(&server->stream) == 0) {
 		s->server = NULL;
 		varset_assign(&l->vars, NULL);
 		link_drop_all(l);
@@ -644,10 +667,12 @@ session_fatal(struct session *s, const struct err *e)
 	if (s->state == SESSION_CLOSING)
 		return;
 	session_log(s, LOG_INFO, "client disconnected with an error", e);
-	msgbuf_init(&out);
-	msg_error(&out, "FATAL", e);
-	stream_write(&s->stream, out.data, out.len);
-	msgbuf_fini(&out);
+	if (whole_messages_only(s->server)) { /* amid a row it would be taken for that */
+		msgbuf_init(&out);
+		msg_error(&out, "FATAL", e);
+		stream_write(&s->stream, out.data, out.len);
+		msgbuf_fini(&out);
+	}
 	session_close(s, LINGER_MS);
 }
 
@@ -678,7 +703,8 @@ static void
 lost_error(struct session *s, struct err *e)
 {
 	struct exec *x = s->x;
-	struct slice body = {x->last_words, x->last_words_len};
+	struct slice body = {
+	    x->last_words_len == 0 ? NULL : x->last_words, x->last_words_len};
 	const char *label = x->backend == NULL ? "?" : x->backend->label;
 
 	(void)err_set(
@@ -710,6 +736,7 @@ try_another(struct session *s)
 	if (session_need_server(s, &x->plan, resume, &e) == RC_ERR) {
 		x->resume = NULL;
 		session_error(s, &e);
+		session_run(s);
 	} else if (x->blocked == BLOCK_NOT) {
 		x->resume = resume;
 		session_unblock(s);
@@ -723,6 +750,7 @@ tell_lost_later(struct session *s, const struct err *e)
 {
 	struct exec *x = s->x;
 
+	free(x->lost);
 	x->lost = malloc(sizeof *x->lost);
 	if (x->lost == NULL)
 		abort();
@@ -739,8 +767,7 @@ session_lost_server(struct session *s, int error)
 {
 	struct exec *x = s->x;
 	struct server *server = s->server;
-	bool clean = whole_messages_only(server), quiet,
-	     state_lost = session_keeps_server(s);
+	bool clean = whole_messages_only(server), quiet;
 	struct err e;
 
 	(void)error;
@@ -754,23 +781,21 @@ session_lost_server(struct session *s, int error)
 		return;
 	}
 	lost_error(s, &e);
+	x->last_words_len = 0;
 	quiet =
 	    link_quiet(link_of(server)) && !x->unsynced && x->blocked != BLOCK_REPLIES;
 	for (uint32_t i = link_of(server)->ring_len; i-- > 0;)
 		extended_undo_name(s, link_nth(link_of(server), i));
-	session_forget_replies(link_of(server));
-	s->server = NULL;
-	x->shard = SHARD_NONE;
-	x->wrote = x->locked = x->redoing = false;
-	x->doomed = x->doomed || x->begun;
+	session_forget_server(s);
+	x->redoing = false;
 	if (x->ddl_shard != SHARD_NONE)
 		ddl_failed(s, &e);
 	session_log(s, LOG_WARNING, "server lost in use", &e);
-	if (x->fatal_forwarded) /* the client has the server's last words */
+	if (x->fatal_forwarded ||
+	    !clean) /* the client has the server's last words, or half a row */
 		session_close(s, LINGER_MS);
-	else if (!clean || (state_lost && x->blocked != BLOCK_REPLAY))
-		session_fatal(s,
-		    &e); /* half a message has left, or what the session had on its server is gone */
+	else if (session_keeps_server(s) && x->used)
+		session_fatal(s, &e);
 	else if (try_another(s))
 		return;
 	else if (!quiet || x->ddl_shard != SHARD_NONE)

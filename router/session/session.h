@@ -170,6 +170,7 @@ struct exec {
 	    doomed; /* a server of the transaction is gone: it can only be rolled back, and not to a savepoint */
 	bool tx_read_only;
 	bool tx_failed; /* failed by Weir's own error: the server's part is still 'T' */
+	bool used;      /* statements of the client ran on the current server */
 	bool wrote,
 	    locked; /* on the current server; locked: rows, by a reading statement */
 	bool
@@ -192,7 +193,7 @@ struct exec {
 	uint64_t
 	    trouble_since_us; /* its server could not be reached since; 0: no trouble */
 	bool cancelled;       /* query_timeout has sent a cancel */
-	bool gave_up;         /* the wait for a replica or a primary timed out */
+	bool gave_up; /* the wait for a replica, a position or a schema timed out */
 	bool schema_changed;
 	int replays;        /* checked answers still to come (BLOCK_REPLAY) */
 	char *replay_error; /* body of an ErrorResponse to one of them; heap */
@@ -400,10 +401,13 @@ bool session_one_shard(const struct session *);
 enum rc session_need_server(struct session *, const struct plan *,
     void (*resume)(struct session *), struct err *) WARN_UNUSED;
 void session_plan_ctx(struct session *, struct plan_ctx *);
-void session_forget_replies(struct link *);
 /* Is it this session's between transactions too? */
 bool session_keeps_server(const struct session *);
 void session_release_server(struct session *);
+/* Gives it back if nothing holds it any more. */
+void session_release_if_free(struct session *);
+/* It is gone, or will be: what it owed is forgotten, what ran on it may have been committed. */
+void session_forget_server(struct session *);
 /* A server at rest goes back to its pool. */
 void session_give_back(struct session *, struct server *);
 /* What was sent to the current server in this cycle is finished first; then calls resume, unless it failed. */
@@ -479,7 +483,8 @@ const struct read_token *tokens_get(struct session *, int shard);
 enum rc tokens_parse(struct session *, struct slice text, struct err *) WARN_UNUSED;
 /* RC_AGAIN: an LSN is not known yet. */
 void tokens_wait(struct session *, void (*again)(struct session *));
-enum rc tokens_print(struct session *, struct arena *, const char **text) WARN_UNUSED;
+enum rc tokens_print(
+    struct session *, struct arena *, const char **text, struct err *) WARN_UNUSED;
 
 /* ---- peer.c ---- */
 /* The process id that a session's client is told. */

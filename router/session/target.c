@@ -275,7 +275,7 @@ try_again(struct session *s)
 		session_unpark(s);
 		x->resume = NULL;
 		session_error(s, &e);
-		session_unblock(s);
+		session_run(s);
 		break;
 	}
 }
@@ -301,7 +301,7 @@ session_wait_timeout(struct timer *t)
 {
 	struct exec *x = LIST_ENTRY(t, struct exec, wait_timer);
 
-	x->gave_up = x->trouble_since_us == 0 || x->blocked != BLOCK_PRIMARY;
+	x->gave_up = x->blocked != BLOCK_PRIMARY;
 	session_health_changed(x->session);
 }
 
@@ -320,13 +320,15 @@ wants_replica(
 	const struct exec *x = s->x;
 	bool read_tx = x->begin != NULL && x->tx_read_only;
 
-	if (shard->n < 2 || s->pins != 0 || x->primary_only)
+	if (shard->n < 2 || s->pins != 0 || x->primary_only ||
+	    s->target == TARGET_PRIMARY)
+		return false;
+	if (s->target != TARGET_REPLICA &&
+	    !CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, split_reads))
 		return false;
 	if (x->begin != NULL)
 		return read_tx && (plan->read_only || plan->kind == PLAN_ANY);
-	return plan->read_only &&
-	    (s->target == TARGET_REPLICA ||
-		CONFIG_VALUE(s->identity->conf, s->db->cluster->conf, split_reads));
+	return plan->read_only;
 }
 
 /* A replica for this read; NULL: the primary. RC_AGAIN: one may be there in a moment. */
@@ -355,17 +357,29 @@ find_replica(
 	return RC_AGAIN;
 }
 
+/* How long the statement has lacked a server that it can use. */
+static uint64_t
+in_trouble_for(struct session *s)
+{
+	uint64_t now = loop_now_us(s->w->loop);
+
+	if (s->x->trouble_since_us == 0)
+		s->x->trouble_since_us = now;
+	return now - s->x->trouble_since_us;
+}
+
 static enum rc
 no_primary(struct session *s, const struct plan *plan, struct err *e)
 {
-	uint64_t wait = s->db->cluster->conf->settings.primary_wait_us;
+	uint64_t limit = s->db->cluster->conf->settings.primary_wait_us,
+		 waited = in_trouble_for(s);
 	struct cluster_shard *shard = &s->db->cluster->shards[plan->shard];
 
-	if (wait > 0 && !s->x->gave_up) {
+	if (waited < limit) {
 		for (int i = 0; i < shard->n; i++)
 			health_hurry(s->w->proc->health, shard->backends[i],
-			    loop_now_us(s->w->loop) + wait);
-		session_park(s, BLOCK_PRIMARY, wait);
+			    loop_now_us(s->w->loop) + limit - waited);
+		session_park(s, BLOCK_PRIMARY, limit - waited + 999);
 		return RC_AGAIN;
 	}
 	(void)err_set(e, "08001", BLAST_STMT,
@@ -415,7 +429,7 @@ adopt(struct session *s, struct server *server)
 		l->unnamed_id = 0;
 	}
 	server->stream.io.low_water = OUTPUT_LOW;
-	x->gave_up = false;
+	x->gave_up = x->used = false;
 	x->trouble_since_us = 0;
 	stat_add(&s->db->stats->server_assignments, 1);
 }
@@ -447,16 +461,14 @@ wait_for_server(struct session *s, void (*resume)(struct session *))
 {
 	struct exec *x = s->x;
 	uint64_t limit = s->db->cluster->conf->settings.primary_wait_us,
-		 now = loop_now_us(s->w->loop);
+		 waited = in_trouble_for(s);
 
-	if (x->trouble_since_us == 0)
-		x->trouble_since_us = now;
 	if (x->on_replica && x->bad_server_tries++ < 3)
 		limit = 0;
-	else if (now - x->trouble_since_us >= limit)
+	else if (waited >= limit)
 		return RC_ERR;
 	x->resume = resume;
-	health_hurry(s->w->proc->health, x->backend, now + 1000000);
+	health_hurry(s->w->proc->health, x->backend, loop_now_us(s->w->loop) + 1000000);
 	session_park(s, BLOCK_PRIMARY, limit == 0 ? 1000 : SERVER_RETRY_US);
 	return RC_AGAIN;
 }
@@ -698,8 +710,8 @@ session_need_server(struct session *s, const struct plan *plan,
 }
 
 /* What a connection still owed is owed no more; prepared statements are this worker's. */
-void
-session_forget_replies(struct link *l)
+static void
+forget_replies(struct link *l)
 {
 	while (!link_quiet(l)) {
 		prepared_unref(link_head(l)->prepared);
@@ -714,6 +726,7 @@ session_sent(struct session *s, const struct plan *plan, const struct sql_stmts 
 {
 	struct exec *x = s->x;
 
+	x->used = true;
 	if (!x->on_replica && !plan->read_only) {
 		if (!plan->locks_only && !x->wrote)
 			x->wrote_nth = ++x->n_wrote;
@@ -739,8 +752,8 @@ session_give_back(struct session *s, struct server *server)
 {
 	const struct settings *set = &s->db->cluster->conf->settings;
 
-	if (!reader_at_boundary(
-		&server->reader)) { /* something came behind ReadyForQuery */
+	/* Something came behind ReadyForQuery, or data of a COPY that failed is still to be sent. */
+	if (!reader_at_boundary(&server->reader) || stream_queued(&server->stream) > 0) {
 		pool_discard(server, true);
 		return;
 	}
@@ -775,19 +788,30 @@ session_release_server(struct session *s)
 }
 
 void
+session_forget_server(struct session *s)
+{
+	struct exec *x = s->x;
+
+	forget_replies(link_of(s->server));
+	s->server = NULL;
+	if (x == NULL)
+		return;
+	if (x->wrote)
+		tokens_wrote(s, x->shard);
+	x->shard = SHARD_NONE;
+	x->wrote = x->locked = false;
+	x->doomed = x->doomed || x->begun;
+}
+
+void
 session_drop_server(struct session *s, bool polite)
 {
 	struct server *server = s->server;
 
 	if (server == NULL)
 		return;
+	session_forget_server(s);
 	if (s->x != NULL)
-		s->x->doomed = s->x->doomed || s->x->begun;
-	session_forget_replies(link_of(server));
-	s->server = NULL;
-	if (s->x != NULL) {
-		s->x->shard = SHARD_NONE;
 		s->x->backend = NULL;
-	}
 	pool_discard(server, polite);
 }

@@ -85,7 +85,7 @@ settle(struct session *s, struct shard_token *t)
 }
 
 enum rc
-tokens_print(struct session *s, struct arena *a, const char **text)
+tokens_print(struct session *s, struct arena *a, const char **text, struct err *e)
 {
 	struct tokens *t = s->tokens;
 
@@ -93,8 +93,12 @@ tokens_print(struct session *s, struct arena *a, const char **text)
 	for (int i = 0; t != NULL && i < t->n; i++) {
 		struct read_token *k = &t->v[i].token;
 
-		if (!settle(s, &t->v[i]) && !s->x->gave_up)
-			return RC_AGAIN;
+		if (!settle(s, &t->v[i]))
+			return s->x->gave_up
+			    ? err_set(e, "08001", BLAST_STMT,
+				  "the primary of shard %s does not say where its log is",
+				  s->db->cluster->shards[t->v[i].shard].name)
+			    : RC_AGAIN;
 		*text = arena_printf(a, "%s%s%s:%X/%X@%u", *text, i > 0 ? "," : "",
 		    s->db->cluster->shards[t->v[i].shard].name, (unsigned)(k->lsn >> 32),
 		    (unsigned)k->lsn, k->timeline);

@@ -73,7 +73,7 @@ txlog_write(const struct txlog *l, int from, struct msgbuf *sql)
 {
 	for (int i = from; i < l->n; i++) {
 		msg_bytes(sql, l->v[i].sql, strlen(l->v[i].sql));
-		msg_bytes(sql, ";", 1);
+		msg_bytes(sql, "\n;", 2); /* it may end in a comment */
 	}
 }
 

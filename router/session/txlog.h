@@ -21,7 +21,7 @@ struct txlog {
 /* `all` ran on the current server, up to this entry; no other server has run more than `others` entries. */
 void txlog_add(
     struct txlog *, enum stmt_kind, const char *name, struct slice sql, int others);
-/* The entries from `from` on, each with a semicolon. */
+/* The entries from `from` on, each with a semicolon on a line of its own. */
 void txlog_write(const struct txlog *, int from, struct msgbuf *sql);
 /* Is there a ROLLBACK TO among them? */
 bool txlog_undoes(const struct txlog *, int from);
