@@ -407,9 +407,9 @@ bind_now(struct session *s)
 		ext_fail(s, &e);
 		return;
 	}
-	if (x->temps_change && session_await_answers(s))
+	if (x->names_change && session_await_answers(s))
 		return;
-	x->temps_change = false;
+	x->names_change = false;
 	commit_is_rollback(s);
 	if (!ext_answered_here(s, x->prepared))
 		bind_plan(s);

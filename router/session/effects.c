@@ -40,6 +40,7 @@ savepoint_push(struct exec *x, const char *name, struct varset *vars)
 	p->next = x->savepoints;
 	p->vars = varset_ref(vars);
 	p->temps = temps_ref(x->temps);
+	p->local_path = x->local_path == NULL ? NULL : strdup(x->local_path);
 	strcpy(p->name, name);
 	x->savepoints = p;
 }
@@ -52,6 +53,7 @@ savepoint_pop(struct exec *x)
 	x->savepoints = p->next;
 	varset_unref(p->vars);
 	temps_unref(p->temps);
+	free(p->local_path);
 	free(p);
 }
 
@@ -96,6 +98,7 @@ rollback_to(struct session *s, const char *name)
 	go_back_to(s, x->savepoints->vars);
 	temps_unref(x->temps);
 	x->temps = temps_ref(x->savepoints->temps);
+	path_go_back(s, x->savepoints->local_path);
 	x->tx_failed = false;
 	x->unpin = 0; /* not known how much of it stands; a pin too many does no harm */
 }
@@ -138,6 +141,7 @@ effects_transaction_over(struct session *s, bool committed)
 	x->unpin = 0;
 	x->tx_pins = s->pins;
 	temps_transaction_over(x, committed);
+	path_go_back(s, NULL);
 	if (x->schema_changed) { /* nobody need wait for it before */
 		atomic_fetch_add(&s->db->cluster->schema_wanted, 1);
 		s->w->proc->schema_wanted(s->w->proc, s->db->cluster);
@@ -151,7 +155,7 @@ effects_transaction_over(struct session *s, bool committed)
 	txlog_clear(&x->log);
 	x->log_done = 0;
 	x->begun = x->firm = x->tx_read_only = x->tx_failed = x->doomed = false;
-	x->locked = x->unpreparable = false;
+	x->locked = x->unpreparable = x->set_unseen = false;
 	x->wrote_nth = x->n_wrote = 0;
 }
 
@@ -231,7 +235,9 @@ set(struct session *s, const struct sql_stmt *stmt)
 
 	if (strncmp(stmt->name, "weir.", 5) == 0)
 		return;
-	sql = strndup(stmt->text.ptr, stmt->text.len);
+	sql = strcmp(stmt->name, "search_path") == 0
+	    ? path_sql(stmt->value)
+	    : strndup(stmt->text.ptr, stmt->text.len);
 	if (strcmp(stmt->name, "transaction_mode") == 0)
 		set_characteristics(s, sql);
 	else
@@ -280,10 +286,12 @@ static void
 set_configs(struct session *s, const struct sql_stmt *stmt)
 {
 	for (int i = 0; i < stmt->n_sets; i++) {
-		char *sql =
-		    session_set_config_sql(stmt->sets[i].name, stmt->sets[i].value);
+		bool local = stmt->sets[i].local;
+		char *sql = session_set_config_sql(
+		    stmt->sets[i].name, stmt->sets[i].value, local);
 
-		session_set_var(s, stmt->sets[i].name, sql);
+		if (!local)
+			session_set_var(s, stmt->sets[i].name, sql);
 		if (s->x->begin != NULL)
 			effects_log(s, STMT_SET, NULL, slice_of(sql));
 		free(sql);
@@ -471,6 +479,8 @@ effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *p
 	x->unpreparable = x->unpreparable || unpreparable(s, stmt);
 	if (stmt->n_sets > 0 && !slice_eq_str(tag, "SELECT 0"))
 		set_configs(s, stmt);
+	x->set_unseen = x->set_unseen || (stmt->pins & PIN_SET_CONFIG) != 0;
+	path_apply(s, stmt);
 	temps_apply(s, stmt);
 	statement(s, stmt, prepared, tag);
 	if (logged && x->begin != NULL && stmt->text.len > 0 && tentative(stmt) &&
@@ -520,7 +530,7 @@ keep_hidden(struct session *s, const struct varset *vars)
 		if (!is_tracked(s, v->name) || same_value(before, now, v->name) ||
 		    !same_value(vars, s->vars, v->name))
 			continue;
-		sql = session_set_config_sql(v->name, slice_of(v->value));
+		sql = session_set_config_sql(v->name, slice_of(v->value), false);
 		name = strdup(v->name);
 		for (char *p = name; *p != '\0'; p++)
 			*p = (char)tolower((unsigned char)*p);

@@ -309,8 +309,9 @@ execute_on_server(struct session *s, struct portal *portal)
 	if (portal == NULL)
 		return;
 	reply->prepared = prepared_ref(portal->prepared);
-	if (temps_may_change(s, portal->prepared->shape->stmts))
-		s->x->temps_change = true;
+	if (temps_may_change(s, portal->prepared->shape->stmts) ||
+	    path_may_change(s, portal->prepared->shape->stmts))
+		s->x->names_change = true;
 }
 
 static struct portal *

@@ -272,7 +272,7 @@ start_setting(struct session *s, const char *name, struct slice value, struct er
 	if (strcmp(name, "application_name") == 0 &&
 	    s->db->cluster->conf->settings.application_name_add_host)
 		value = with_host(s, value);
-	sql = session_set_config_sql(name, value);
+	sql = session_set_config_sql(name, value, false);
 	varset_assign(&s->start_vars, varset_with(s->start_vars, name, sql));
 	free(sql);
 	return RC_OK;

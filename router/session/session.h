@@ -83,6 +83,7 @@ struct savepoint {
 	struct savepoint *next;
 	struct varset *vars;
 	struct temps *temps;
+	char *local_path; /* heap */
 	char name[];
 };
 
@@ -180,7 +181,11 @@ struct exec {
 	struct savepoint *savepoints;
 	struct temps *temps, *tx_temps; /* temporary tables now, and when it began */
 	uint8_t tx_pins;                /* pins when it began */
-	bool temps_change; /* a statement is under way that makes or drops some */
+	char *local_path;               /* SET LOCAL search_path (path.c); heap */
+	bool
+	    names_change; /* a statement is under way behind which names may mean something else */
+	bool
+	    set_unseen; /* set_config() with a value that is not known: other servers would lack it */
 	/* what the server reported when the transaction began; NULL: no change since */
 	struct varset *params_before;
 	bool all_reset;      /* RESET ALL or DISCARD ALL ran since */
@@ -347,9 +352,7 @@ void sqlprep_forget(struct exec *);
 enum rc sqlprep_parse(struct session *, struct prepared **p, struct err *) WARN_UNUSED;
 
 /* "SELECT set_config(…)" for a setting; heap. */
-char *session_set_config_sql(const char *name, struct slice value);
-/* The value in a "SET x TO value", or NULL. */
-const char *session_set_value(const char *sql);
+char *session_set_config_sql(const char *name, struct slice value, bool local);
 /* A setting's name, quoted part by part where needed; lives until the next call in this thread. */
 const char *session_quote_setting(const char *name);
 
@@ -393,7 +396,17 @@ enum rc session_plan(struct session *, struct shape *, int i, struct plan_ctx *,
     struct plan *, struct err *) WARN_UNUSED;
 int session_any_shard(const struct session *);
 /* As the session set it. */
+
+/* ---- path.c: the search path ---- */
+/* The SET for a value of search_path; heap. */
+char *path_sql(struct slice value);
 const char *session_search_path(struct session *);
+void path_apply(struct session *, const struct sql_stmt *);
+/* What the transaction had set for itself; NULL: nothing. */
+void path_go_back(struct session *, const char *to);
+bool path_changes(const struct sql_stmt *);
+/* Must its answer be known before names can be looked up? */
+bool path_may_change(const struct session *, const struct sql_stmts *);
 /* Something of the current statement went to the server. */
 void session_sent(struct session *, const struct plan *, const struct sql_stmts *);
 bool session_one_shard(const struct session *);

@@ -68,6 +68,13 @@ plan_statements(struct session *s, const struct sql_consts *consts, struct err *
 	if (n == 0)
 		return session_plan(s, x->shape, -1, &ctx, &x->plan, e);
 	for (int i = 0; i < n; i++) {
+		if (i + 1 < n && !session_one_shard(s) &&
+		    path_changes(&x->shape->stmts->v[i])) {
+			(void)err_set(e, "0A000", BLAST_STMT,
+			    "a change of search_path with statements behind it in one query string");
+			err_hint(e, "Send it by itself.");
+			return RC_ERR;
+		}
 		if (session_plan(s, x->shape, i, &ctx, &one, e) != RC_OK)
 			return RC_ERR;
 		if (i == 0 || one.kind == PLAN_LOOKUP)

@@ -59,47 +59,21 @@ add_literal(struct msgbuf *sql, struct slice text)
 	msg_bytes(sql, "'", 1);
 }
 
-/* A list as a value is the same text as the list in SET. */
-static bool
-plain_list(struct slice v)
-{
-	for (size_t i = 0; i < v.len; i++)
-		if (!isalnum((unsigned char)v.ptr[i]) &&
-		    strchr("_$\", ", v.ptr[i]) == NULL)
-			return false;
-	return v.len > 0;
-}
-
 char *
-session_set_config_sql(const char *name, struct slice value)
+session_set_config_sql(const char *name, struct slice value, bool local)
 {
 	struct msgbuf sql;
 
+	if (!local && strcasecmp(name, "search_path") == 0)
+		return path_sql(value);
 	msgbuf_init(&sql);
-	if (strcasecmp(name, "search_path") == 0 && plain_list(value)) {
-		msg_bytes(&sql, "SET search_path TO ", 19);
-		msg_bytes(&sql, value.ptr, value.len);
-	} else {
-		msg_bytes(&sql, "SELECT pg_catalog.set_config(", 29);
-		add_literal(&sql, slice_of(name));
-		msg_bytes(&sql, ",", 1);
-		add_literal(&sql, value);
-		msg_bytes(&sql, ",false)", 7);
-	}
+	msg_bytes(&sql, "SELECT pg_catalog.set_config(", 29);
+	add_literal(&sql, slice_of(name));
+	msg_bytes(&sql, ",", 1);
+	add_literal(&sql, value);
+	msg_bytes(&sql, local ? ",true)" : ",false)", local ? 6 : 7);
 	msg_bytes(&sql, "", 1);
 	return sql.data;
-}
-
-const char *
-session_set_value(const char *sql)
-{
-	const char *equals = strchr(sql, '='), *to = strcasestr(sql, " to ");
-
-	if (strncasecmp(sql, "set", 3) != 0)
-		return NULL;
-	if (to != NULL && (equals == NULL || to < equals))
-		return to + 4;
-	return equals == NULL ? NULL : equals + 1;
 }
 
 /* ---- rewriting ---- */

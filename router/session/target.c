@@ -31,15 +31,6 @@ session_shape(struct session *s, struct slice sql, struct sql_consts *consts)
 	return shape_get(s->w->shapes, sql, &env, consts);
 }
 
-/* The search path as the session set it: not reported by PostgreSQL 15, so taken from the SET itself. */
-const char *
-session_search_path(struct session *s)
-{
-	const char *value = varset_get(s->vars, "search_path");
-
-	return value == NULL ? "\"$user\", public" : session_set_value(value);
-}
-
 void
 session_plan_ctx(struct session *s, struct plan_ctx *ctx)
 {
@@ -545,7 +536,10 @@ other_shard(struct session *s, const struct plan *plan, struct err *e)
 	(void)err_set(e, "0A000", BLAST_TXN,
 	    "this transaction is on shard %s, the statement belongs to shard %s",
 	    c->shards[s->x->shard].name, c->shards[plan->shard].name);
-	if (s->pins != 0)
+	if (s->x->set_unseen)
+		err_hint(e,
+		    "set_config() with a value that is not a constant was called in it; other shards would lack that. Use SET LOCAL.");
+	else if (s->pins != 0)
 		err_hint(e,
 		    "The session is pinned to its server (SHOW CLIENTS says why); DISCARD ALL frees it.");
 	else
@@ -685,7 +679,7 @@ session_need_server(struct session *s, const struct plan *plan,
 			return settle_vars(s, resume);
 		if (x->begun && !x->firm && !x->unsynced && s->pins == 0)
 			return move_away(s, resume);
-		if (x->begin == NULL || !x->begun)
+		if (x->begin == NULL || !x->begun || x->set_unseen)
 			return other_shard(s, plan, e);
 		if (x->unsynced || !link_quiet(link_of(s->server))) {
 			x->move_resume = resume;

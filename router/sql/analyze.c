@@ -99,10 +99,9 @@ top_set_configs(struct analysis *an, const PgQuery__SelectStmt *s, int *n_plain)
 		if (c == NULL || local == NULL || !is_plain_set(st, c))
 			return;
 		(*n_plain)++;
-		if (local->boolval->boolval)
-			continue;
-		*AN_PUSH(an, sets, st->n_sets) = (struct sql_set){
-		    lower(an, c->args[0].value.text.ptr), c->args[1].value.text};
+		*AN_PUSH(an, sets, st->n_sets) =
+		    (struct sql_set){lower(an, c->args[0].value.text.ptr),
+			c->args[1].value.text, local->boolval->boolval};
 	}
 	st->sets = sets;
 }

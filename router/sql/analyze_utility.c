@@ -132,9 +132,9 @@ set_value(struct analysis *an, const PgQuery__VariableSetStmt *s)
 	struct sql_stmt *st = an->stmt;
 	const char *one = s->n_args == 1 ? const_text(an, s->args[0]) : NULL;
 
-	if (one != NULL)
+	if (one != NULL && !is_name_list(st->name))
 		st->value = slice_of(arena_strdup(an->arena, one));
-	else if (s->n_args > 1)
+	else if (s->n_args > 0)
 		st->value = list_value(an, s);
 	if (st->value.ptr == NULL)
 		st->value = written_value(st);

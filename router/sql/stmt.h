@@ -125,6 +125,7 @@ struct sql_stmt {
 	const struct sql_set {
 		const char *name;
 		struct slice value;
+		bool local; /* for the transaction */
 	} * sets;
 	int n_sets;
 	const struct sql_value *args; /* EXECUTE: its arguments */

@@ -269,3 +269,103 @@ def test_copy_that_failed_is_no_running_query(own_weir, fleet):
         assert [m[0] for m in c.read_until("Z")] == ["E", "Z"]
         time.sleep(2)
         assert c.simple("select 1") == [("1",)]
+
+
+@pytest.fixture
+def two_schemas(own_weir, fleet):
+    """Schema `other` has a table of the same name as one of the map; its rows stand on the default shard."""
+    w = own_weir(databases=shop(fleet))
+    with w.connect("shop") as c:
+        w.key = key_on(fleet, c, "s2")
+    for name in ("s1", "s2"):
+        on_shard(fleet, name, "drop schema if exists other cascade; create schema other; grant all on schema other to public;"
+                 "create table other.customers (id bigint, name text); grant all on other.customers to public")
+    on_shard(fleet, "s1", "insert into other.customers values (%d, 'of other')" % w.key)
+    w.reload()
+    with w.connect("shop") as c:
+        c.simple("comment on table customers is null")    # the schema is read before the next statement
+    yield w
+    for name in ("s1", "s2"):
+        on_shard(fleet, name, "drop schema other cascade")
+
+
+OTHER = [("of other",)]
+
+
+@pytest.mark.parametrize("path", [
+    "set search_path\nto other", "set search_path = 'other'", "SET SESSION search_path = Other -- = public", "set schema 'other'",
+    "select set_config('search_path', 'other', false)", "select set_config('search_path', ' \"other\" , no-such', false)"])
+def test_search_path(two_schemas, path):
+    """Names mean for Weir what they mean for the server."""
+    sql = "select name from customers where id = %d" % two_schemas.key
+    with two_schemas.connect("shop") as c:
+        assert c.simple(sql) == []
+        c.simple(path)
+        assert c.simple(sql) == OTHER and c.prepared(sql) == OTHER
+        c.simple("set search_path to public -- other")
+        assert c.simple(sql) == []
+        c.send(wire.parse("", path) + wire.bind("", "") + wire.execute() + wire.parse("", sql) + wire.bind("", "") + wire.execute() + wire.SYNC)
+        assert c._rows(10)[-1:] == OTHER
+        c.simple("reset search_path")
+        assert c.simple(sql) == []
+    with two_schemas.connect("shop", options=[("options", "-c search_path=no-such,other")]) as c:
+        assert c.simple(sql) == OTHER
+
+
+@pytest.mark.parametrize("path", ["set local search_path = other", "select set_config('search_path', 'other', true)"])
+def test_search_path_of_a_transaction(two_schemas, path):
+    sql = "select name from customers where id = %d" % two_schemas.key
+    with two_schemas.connect("shop") as c:
+        c.simple("begin")
+        c.simple("savepoint a")
+        c.simple(path)
+        assert c.simple(sql) == OTHER
+        c.simple("rollback to a")
+        assert c.simple(sql) == []
+        c.simple(path)
+        c.simple("set search_path to public")
+        assert c.simple(sql) == []
+        c.simple("rollback")
+        for end in ("commit", "rollback"):
+            c.simple("begin")
+            c.simple(path)
+            assert c.simple(sql) == OTHER
+            c.simple(end)
+            assert c.simple(sql) == []
+        with pytest.raises(wire.ServerError) as e:
+            c.simple("%s; %s" % (path, sql))
+        assert e.value.sqlstate == "0A000"
+
+
+def test_empty_search_path(two_schemas):
+    with two_schemas.connect("shop") as c:
+        for path in ("select set_config('search_path', '', false)", "set search_path = ''"):
+            c.simple(path)
+            for sql in ("create table nowhere (i int)", "select 1 from customers where id = 1"):
+                with pytest.raises(wire.ServerError) as e:
+                    c.simple(sql)
+                assert e.value.sqlstate in ("3F000", "42P01"), e.value
+            c.simple("reset search_path")
+
+
+def test_set_config_of_a_transaction_on_all_its_shards(own_weir, fleet):
+    """What a transaction sets for itself holds on every server of it; what cannot be known keeps it on one."""
+    w = own_weir(databases=shop(fleet))
+    with w.connect("shop") as c:
+        a, b = key_on(fleet, c, "s1"), key_on(fleet, c, "s2")
+        sql = "select count(*), current_setting('app.who', true) from customers where id = %d"
+        c.simple("begin")
+        c.simple("select set_config('app.who', 'me', true)")
+        assert [c.simple(sql % k) for k in (a, b)] == [[("0", "me")]] * 2
+        c.simple("rollback")
+        assert [c.simple(sql % k)[0][1] in (None, "") for k in (a, b)] == [True, True]
+        c.simple("begin")
+        c.prepared("select set_config('app.who', $1, true)", ["me"])
+        seen = []
+        try:
+            for k in (a, b):
+                seen.append(c.simple(sql % k)[0][1])
+        except wire.ServerError as e:
+            assert e.sqlstate == "0A000", e
+        assert set(seen) <= {"me"}
+        c.simple("rollback")

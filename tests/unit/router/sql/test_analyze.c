@@ -64,9 +64,9 @@ summary(const char *sql)
 			n += (size_t)snprintf(out + n, sizeof out - n, " inner=%s",
 			    stmt_kind_name(s->inner->kind));
 		for (int k = 0; k < s->n_sets; k++)
-			n += (size_t)snprintf(out + n, sizeof out - n, " set(%s,%.*s)",
-			    s->sets[k].name, (int)s->sets[k].value.len,
-			    s->sets[k].value.ptr);
+			n += (size_t)snprintf(out + n, sizeof out - n, " set%s(%s,%.*s)",
+			    s->sets[k].local ? "_local" : "", s->sets[k].name,
+			    (int)s->sets[k].value.len, s->sets[k].value.ptr);
 		for (int k = 0; k < s->n_args; k++)
 			n += (size_t)snprintf(out + n, sizeof out - n, " arg=%.*s",
 			    (int)s->args[k].text.len,
@@ -143,6 +143,7 @@ static const struct {
 	"set name=timezone value=INTERVAL '-08:00' HOUR TO MINUTE"},
     {"SET NAMES 'LATIN1'", "set name=client_encoding value=LATIN1"},
     {"SET NAMES", "reset name=client_encoding default"},
+    {"SET search_path = 'x, y'", "set name=search_path value=\"x, y\""},
     {"SET SCHEMA 'app'", "set name=search_path value=app"},
     {"SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
 	"set name=transaction_mode value=READ ONLY read-only"},
@@ -165,7 +166,7 @@ static const struct {
     {"SELECT set_config('Search_Path', 'app', false)", "select set(search_path,app)"},
     {"SELECT set_config('a.b', 'x', false), pg_catalog.set_config('c.d', 'y', false)",
 	"select set(a.b,x) set(c.d,y)"},
-    {"SELECT set_config('a.b', 'x', true)", "select"},
+    {"SELECT set_config('a.b', 'x', true)", "select set_local(a.b,x)"},
     {"SELECT set_config('a.b', $1, false)", "select pin=set_config"},
     {"SELECT set_config('a.b', 'x' || 'y', false)", "select pin=set_config"},
     {"SELECT set_config('a.b', 'x', false) FROM t", "select pin=set_config"},
