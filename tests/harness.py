@@ -94,8 +94,20 @@ def make_fleet():
         fleet.psql(p, "GRANT ALL ON SCHEMA public TO PUBLIC", "drivers")
         psql_file(fleet, p, "wire", os.path.join(HERE, "wire", "setup.sql"))
         psql_file(fleet, p, "wire", os.path.join(HERE, "wire", "reset.sql"))
+    if not DIRECT:
+        init_catalogs(fleet)
     fleet.wait_streaming()
     return fleet
+
+
+def init_catalogs(fleet):
+    """What transactions over shards need, in the databases of several shards."""
+    w = Weir(fleet, "catalog")
+    w.write()
+    r = subprocess.run([WEIR_BIN, "catalog", "init", "-c", w.conf, "-u", "postgres"], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=w.environment(), text=True, timeout=120)
+    if r.returncode != 0:
+        raise RuntimeError("weir catalog init:\n" + r.stdout + w.sanitizer_reports())
 
 
 def free_port():

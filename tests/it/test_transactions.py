@@ -7,7 +7,7 @@ import pytest
 import harness
 import wire
 from test_routing import empty, on_shard, shard_of  # noqa: F401
-from test_txn_recovery import command, until
+from test_txn_recovery import until
 
 pytestmark = pytest.mark.skipif(harness.DIRECT, reason="WEIR_DIRECT: without Weir")
 
@@ -267,13 +267,9 @@ def commits(w, keys):
 
 @pytest.fixture(scope="module")
 def catalog(fleet, keys, _shared_weir):
-    """Schema weir on the shop's shards, and a Weir that knows of it."""
-    for shard in fleet.d["shards"]:
-        fleet.psql(shard["primary"], "grant create on database shop to public", "postgres")
-    out = command(_shared_weir.conf, "catalog", "init", "-d", "shop")
+    """A Weir that knows of the catalogs on the shop's shards."""
     with _shared_weir.connect() as w:
         until(lambda: commits(w, keys))
-    return out
 
 
 @BOTH
