@@ -374,6 +374,7 @@ static void
 run_reload(struct round *r)
 {
 	r->rc = console_control->reload(r->proc, &r->err);
+	r->err.blast = BLAST_STMT; /* the console's session goes on */
 }
 
 enum rc
@@ -389,6 +390,7 @@ static void
 run_set(struct round *r)
 {
 	r->rc = console_control->set(r->proc, r->line.key, r->line.value, &r->err);
+	r->err.blast = BLAST_STMT;
 }
 
 enum rc

@@ -197,6 +197,26 @@ def test_set_and_show_config(own):
         w.simple("RELOAD")
 
 
+def test_bad_reload_and_bad_set_are_plain_errors(own):
+    """The console's session goes on."""
+    with open(own.conf) as f:
+        good = f.read()
+    with own.admin() as w:
+        try:
+            with open(own.conf, "w") as f:
+                f.write("bogus = 1;\n" + good)
+            with pytest.raises(wire.ServerError) as e:
+                w.simple("RELOAD")
+            assert e.value.fields["S"] == "ERROR" and ":1: \"bogus\"" in str(e.value)
+            with pytest.raises(wire.ServerError) as e:
+                w.simple("SET query_wait_timeout = 'soon'")
+            assert e.value.fields["S"] == "ERROR"
+        finally:
+            with open(own.conf, "w") as f:
+                f.write(good)
+        w.simple("RELOAD")
+
+
 def test_shutdown(own):
     own.expect_death = True
     with own.admin() as w:
