@@ -115,7 +115,8 @@ class Connection(wire.Wire):
             elif kind == 100:  # d
                 now.copy.append(body)
             elif kind == 90:  # Z
-                self.buf, reply.status = buf[pos:], body.decode()
+                self.buf = buf[pos:]
+                self.status = reply.status = body.decode()
                 if now.rows or now.columns and described and not reply.error:
                     reply.results.append(now)
                 return reply

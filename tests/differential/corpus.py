@@ -21,6 +21,8 @@ import glob
 import os
 import re
 
+import world
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = set("params oids partial subset ordered bag mask shape tx simple extended fetch on cleanup script pipeline end all".split())
 WRITES = re.compile(r"\b(insert|update|delete|merge|truncate|copy|create|drop|alter|nextval|setval|into|execute|call|do|comment|reindex)\b", re.I)
@@ -84,6 +86,7 @@ class Script:
         self.writes = bool(WRITES.search(text))
         self.ddl = bool(DDL.search(text))
         self.fresh_session = bool(SESSION.search(text)) or any(s.session for s in statements)
+        self.tables = world.tables_of(text)
         self.sequences = "counter_seq" in text
 
     def modes(self):

@@ -81,12 +81,13 @@ class Plain:
         a, db = Answer(), self.db
         if mode == "pipe":
             a.replies.append(self.sessions.get().run_pipeline([(s.sql, s.params or ()) for s in script.statements]))
-            a.states.append(db.state() if script.writes else None)
+            a.states.append(db.state(script.tables) if script.writes else None)
         else:
             for st in steps(script, mode):
                 conn = self.sessions.get(st.session)
                 a.replies.append(run_statement(conn, st, mode))
-                a.states.append(None if not script.writes else db.state())
+                # inside a transaction nothing is committed, and tables may be locked
+                a.states.append(db.state(script.tables) if script.writes and conn.status == "I" else None)
                 rows = None
                 if st.without_limit:
                     extra = corpus.Statement(st.without_limit, st.file, st.line, {})
@@ -105,7 +106,7 @@ class Plain:
             r = self.db.run(script.cleanup)
             if r.error:
                 raise SystemExit("cleanup of %s: %s" % (script.statements[0].where(), r.error.get("M")))
-        self.db.restore(self.db.state(), script.sequences)
+        self.db.restore(self.db.state(script.tables), script.sequences)
         if script.ddl and self.db.catalog() != self.first_catalog:
             raise SystemExit("%s leaves something behind: %s" % (script.statements[0].where(), sorted(
                 set(self.db.catalog()) ^ set(self.first_catalog))[:6]))
@@ -159,7 +160,13 @@ class Through:
             out = (out + [(WRONG, "%s: %s" % (type(e).__name__, e))] + [(REFUSED, "not run")] * len(todo))[:len(todo)]
             done = None
         if script.writes:
-            tables = self.tables(script, answer, done, refused, mode)
+            try:
+                tables = self.tables(script, answer, done, refused, mode)
+            except (client.Failed, client.wire.WireError, OSError) as e:
+                tables = "the tables cannot be compared: %s" % e
+                for d in self.dbs:
+                    d.conn.close()
+                    d.conn = None
             if tables and not any(c == WRONG for c, _ in out):
                 at = len(out) - 1 if done is None or done >= len(out) else done
                 out[at] = (WRONG, tables)
@@ -183,9 +190,7 @@ class Through:
     # ---- tables ----
     def tables(self, script, answer, done, refused, mode):
         """None, or what is wrong with the rows or the catalog after a script; puts everything back."""
-        for d in self.dbs:
-            d.send_state()
-        now = [d.read_state() for d in self.dbs]
+        now = self.state(script)
         why = None
         if done is not None:
             # what was committed before the statement that ended it
@@ -199,9 +204,7 @@ class Through:
         if script.cleanup:
             for d in self.dbs:
                 d.run(script.cleanup)
-            for d in self.dbs:
-                d.send_state()
-            now = [d.read_state() for d in self.dbs]
+            now = self.state(script)
         for d, s in zip(self.dbs, now):
             try:
                 d.restore(s, script.sequences)
@@ -215,8 +218,14 @@ class Through:
                 why = "left behind: %s" % sorted(set().union(*left))[:4]
         return why
 
+    def state(self, script):
+        for d in self.dbs:
+            d.send_state(script.tables)
+        return [d.read_state(script.tables) for d in self.dbs]
+
     def wrong_rows(self, now, want):
-        for t, (dist, _) in world.TABLES.items():
+        for t in now[0]:
+            dist = world.TABLES[t][0]
             stray = [(d.shard, s[t][2]) for d, s in zip(self.dbs, now) if s[t][2]]
             if stray:
                 return "table %s: rows on a shard that is not theirs: %s" % (t, stray)

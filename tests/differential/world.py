@@ -7,8 +7,7 @@ prefers other plans: a statement whose answer differs between the two is not dec
 The first state of every table is kept in the schema `first_state` of each database, from which restore() puts rows back.
 """
 import os
-import random
-import subprocess
+import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -97,8 +96,8 @@ def read(name):
         return f.read()
 
 
-def state_query(placement, shard):
-    """One row a table: name, rows, sum of the rows' hashes, rows that belong elsewhere, the serial column's values."""
+def state_queries(placement, shard):
+    """PREPAREs a statement for each table: rows, sum of the rows' hashes, rows that belong elsewhere, the serial column's values."""
     out = []
     for t, (dist, _) in TABLES.items():
         stray = "0" if placement is None or not dist else "count(*) FILTER (WHERE %s <> '%s')" % (placement.home(t), shard)
@@ -106,8 +105,17 @@ def state_query(placement, shard):
         if t in SERIAL:
             row = "(to_jsonb(x) - '%s')::text" % SERIAL[t]
             ids = "string_agg(%s::text, ',')" % SERIAL[t]
-        out.append("SELECT '%s', count(*), coalesce(sum(hashtextextended(%s, 0)), 0), %s, %s FROM ONLY public.%s x" % (t, row, stray, ids, t))
-    return "PREPARE state AS " + " UNION ALL ".join(out)
+        out.append("PREPARE state_%s AS SELECT count(*), coalesce(sum(hashtextextended(%s, 0)), 0), %s, %s FROM ONLY public.%s x;"
+                   % (t, row, stray, ids, t))
+    return "".join(out)
+
+
+def tables_of(sql):
+    """The tables that a script may change: those it names; all if it names none, or a view."""
+    out = {t for t in TABLES if re.search(r"\b%s\b" % t, sql)}
+    if not out or re.search(r"\bv_|\bselect public\b", sql, re.I):
+        return list(TABLES)
+    return sorted(out | ({"items"} if "orders" in out else set()))
 
 
 # The names, columns, keys and views that a client can see; no oids. One text line each.
@@ -140,19 +148,23 @@ class Database:
         if self.conn is None:
             self.conn = client.connect(self.port, USER, self.name, TIMEOUT_S)
             self.conn.must("SET lock_timeout = '5s'; SET session_replication_role = replica; SET client_min_messages = error; "
-                           + state_query(self.placement, self.shard))
+                           + state_queries(self.placement, self.shard))
         return self.conn
 
-    def state(self):
-        self.send_state()
-        return self.read_state()
+    def state(self, tables=None):
+        self.send_state(tables)
+        return self.read_state(tables)
 
-    def send_state(self):
-        self.connect().send_simple("EXECUTE state")
+    def send_state(self, tables=None):
+        self.connect().send_simple(";".join("EXECUTE state_" + t for t in tables or TABLES))
 
-    def read_state(self):
-        return {r[0].decode(): (int(r[1]), int(r[2]), int(r[3]), r[4].decode().split(",") if r[4] else [])
-                for r in self.conn.receive().rows()}
+    def read_state(self, tables=None):
+        """table: (rows, hash, stray rows, the serial column's values)"""
+        reply = self.conn.receive()
+        if reply.error:
+            raise client.Failed("%s: %s" % (reply.sqlstate, reply.error.get("M")))
+        rows = (r.rows[0] for r in reply.results)
+        return {t: (int(r[0]), int(r[1]), int(r[2]), r[3].decode().split(",") if r[3] else []) for t, r in zip(tables or TABLES, rows)}
 
     def catalog(self):
         return [r[0].decode() for r in self.connect().must(CATALOG_QUERY).rows()]
@@ -162,7 +174,7 @@ class Database:
 
     def restore(self, now, sequences=False):
         """Puts back the tables whose state differs from the first one."""
-        changed = [t for t in TABLES if now.get(t) != self.first[t]]
+        changed = [t for t in now if now[t] != self.first[t]]
         if changed:
             self.connect().must("BEGIN;" + "".join("DELETE FROM public.%s; INSERT INTO public.%s OVERRIDING SYSTEM VALUE SELECT * FROM "
                                                    "first_state.%s;" % (t, t, t) if t != "invoices" else

@@ -1,0 +1,55 @@
+-- INSERT … ON CONFLICT.
+--! all tx
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT DO NOTHING;
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (id) DO NOTHING;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (100, 'y'), (6, 'z') ON CONFLICT DO NOTHING;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (100, 'y'), (6, 'z') ON CONFLICT (id) DO NOTHING;
+INSERT INTO customers (id, name) VALUES (100, 'y'), (100, 'y2'), (101, 'z') ON CONFLICT DO NOTHING;
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (6, 'y'), (100, 'z') ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+INSERT INTO customers AS c (id, name, balance) VALUES (5, 'x', 10), (6, 'y', 20), (100, 'z', 30) ON CONFLICT (id) DO UPDATE SET balance = c.balance + excluded.balance;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (6, 'y') ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE customers.level > 3;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (6, 'y'), (7, 'z') ON CONFLICT (id) DO UPDATE SET name = excluded.name WHERE excluded.name > 'x' RETURNING id, name;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (100, 'y') ON CONFLICT (id) DO UPDATE SET level = DEFAULT, name = upper(excluded.name) RETURNING id, level, name;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (100, 'y') ON CONFLICT ON CONSTRAINT customers_pkey DO NOTHING;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (100, 'y') ON CONFLICT ON CONSTRAINT customers_pkey DO UPDATE SET name = 'c';
+INSERT INTO customers (id, name, email) VALUES (6, 'x', 'c8@example.org') ON CONFLICT (id, email) DO NOTHING;
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (id) DO UPDATE SET id = 100;
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (id) DO UPDATE SET id = excluded.id;
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (id) DO UPDATE SET balance = (SELECT count(*) FROM orders WHERE customer_id = 5);
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (id) DO UPDATE SET balance = (SELECT count(*) FROM countries);
+INSERT INTO customers (id, name) SELECT id, 'x' FROM customers WHERE level = 1 ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+INSERT INTO customers (id, name) SELECT id + 50, 'x' FROM customers WHERE id < 10 ON CONFLICT DO NOTHING;
+INSERT INTO customers (id, name) SELECT customer_id, max(note) FROM orders WHERE note IS NOT NULL GROUP BY customer_id ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+INSERT INTO customers (id, name) SELECT g, 'g' FROM generate_series(50, 60) g ON CONFLICT (id) DO UPDATE SET name = excluded.name || customers.name;
+INSERT INTO orders (customer_id, id, amount) VALUES (14, 1, 5), (14, 900, 5), (15, 900, 5) ON CONFLICT (customer_id, id) DO UPDATE SET amount = orders.amount + excluded.amount;
+INSERT INTO orders (customer_id, id) VALUES (14, 1), (27, 2) ON CONFLICT DO NOTHING RETURNING customer_id, id;
+INSERT INTO orders (customer_id, id) VALUES (14, 1) ON CONFLICT (id) DO NOTHING;
+INSERT INTO dups VALUES (5, 1, 1, 'x') ON CONFLICT DO NOTHING;
+INSERT INTO dups VALUES (5, 1, 1, 'x') ON CONFLICT (k) DO NOTHING;
+INSERT INTO accounts (code, amount) VALUES ('acc7', 1), ('acc8', 2), ('new', 3) ON CONFLICT (code) DO UPDATE SET amount = accounts.amount + excluded.amount;
+INSERT INTO accounts (code, amount) VALUES ('acc7', 1), ('new', 3) ON CONFLICT (code) DO NOTHING RETURNING code;
+INSERT INTO entries (code, seq, delta) VALUES ('acc1', 1, 1), ('acc2', 1, 1), ('acc3', 77, 1) ON CONFLICT (code, seq) DO UPDATE SET delta = entries.delta + 1;
+INSERT INTO docs (id, title) VALUES (md5('doc5')::uuid, 'x') ON CONFLICT (id) DO UPDATE SET title = 'again';
+INSERT INTO docs (id, title) SELECT md5('doc' || g)::uuid, 'x' FROM generate_series(30, 40) g ON CONFLICT (id) DO UPDATE SET title = 'again';
+INSERT INTO stock VALUES (3, 'sku3-0', 1, 'x'), (4, 'sku4-0', 1, 'x'), (5, 'new', 1, 'x') ON CONFLICT (shop, sku) DO UPDATE SET qty = coalesce(stock.qty, 0) + excluded.qty;
+INSERT INTO events (day, id, val) VALUES ('2025-01-14', 1, 5), ('2025-12-30', 1, 5) ON CONFLICT (day, id) DO UPDATE SET val = excluded.val;
+INSERT INTO tenants VALUES ('acme', 'pro', 1), ('hooli', 'pro', 1), ('brand new', 'pro', 1) ON CONFLICT (name) DO UPDATE SET seats = tenants.seats + 1;
+INSERT INTO notes (tenant, id) VALUES ('acme', 1), ('acme', 99), ('hooli', 1) ON CONFLICT DO NOTHING;
+INSERT INTO countries VALUES ('de', 'D', 1, NULL) ON CONFLICT (code) DO UPDATE SET name = excluded.name;
+INSERT INTO countries VALUES ('de', 'D', 1, NULL), ('zz', 'Z', 1, NULL) ON CONFLICT DO NOTHING;
+INSERT INTO settings VALUES ('key1', 'x', 1), ('key99', 'x', 1) ON CONFLICT (key) DO UPDATE SET value = 'conflict';
+INSERT INTO settings SELECT 'key' || id, 'x', 1 FROM customers WHERE id BETWEEN 10 AND 15 ON CONFLICT (key) DO NOTHING;
+INSERT INTO tickets (customer_id, id, title) VALUES (8, 1, 'x') ON CONFLICT (customer_id, id) DO UPDATE SET title = 'dup';
+WITH n AS (SELECT id, name FROM customers WHERE id < 5) INSERT INTO customers (id, name) SELECT id, upper(name) FROM n ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+INSERT INTO customers (id, name) VALUES (5, 'x'), (5, 'y') ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+INSERT INTO customers (id, name) VALUES (100, 'x'), (5, 'y'), (5, 'z') ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+INSERT INTO customers (id, name) VALUES (5, NULL), (6, 'x') ON CONFLICT (id) DO UPDATE SET name = 'never';
+INSERT INTO customers (id, name) VALUES (5, 'x'), (6, 'y') ON CONFLICT (id) DO UPDATE SET level = 200;
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT (name) DO NOTHING;
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT DO UPDATE SET name = 'x';
+INSERT INTO customers (id, name) VALUES (5, 'x') ON CONFLICT ON CONSTRAINT nothing DO NOTHING;
+--! params 5 | x
+INSERT INTO customers (id, name) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET name = excluded.name;
+--! params 5 | 100 | x
+INSERT INTO customers (id, name) VALUES ($1, $3), ($2, $3) ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING id;

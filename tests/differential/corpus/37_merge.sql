@@ -1,0 +1,48 @@
+-- MERGE: co-located sides, other sides, reference tables, values.
+--! all tx
+MERGE INTO customers c USING orders o ON o.customer_id = c.id AND o.id = 20 WHEN MATCHED THEN UPDATE SET balance = 1;
+MERGE INTO customers c USING (SELECT customer_id, sum(qty) AS s FROM items GROUP BY customer_id) x ON x.customer_id = c.id WHEN MATCHED THEN UPDATE SET balance = x.s;
+MERGE INTO customers c USING (SELECT customer_id, sum(qty) AS s FROM items GROUP BY customer_id) x ON x.customer_id = c.id WHEN MATCHED AND x.s > 20 THEN DELETE WHEN MATCHED THEN UPDATE SET balance = x.s WHEN NOT MATCHED THEN INSERT (id, name) VALUES (x.customer_id, 'made');
+MERGE INTO empties e USING customers c ON e.k = c.id WHEN NOT MATCHED THEN INSERT (k, v) VALUES (c.id, c.level);
+MERGE INTO empties e USING customers c ON e.k = c.id WHEN NOT MATCHED AND c.active THEN INSERT VALUES (c.id, c.level, c.name) WHEN NOT MATCHED THEN DO NOTHING;
+MERGE INTO dups d USING customers c ON d.k = c.id WHEN MATCHED AND c.level < 3 THEN DELETE WHEN MATCHED THEN UPDATE SET a = c.level;
+MERGE INTO dups d USING customers c ON d.k = c.id AND d.a = 1 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (c.id, 0, 0, 'm');
+MERGE INTO dups d USING (SELECT DISTINCT k FROM dups) s ON s.k = d.k WHEN MATCHED AND d.a IS NULL THEN UPDATE SET a = -1;
+MERGE INTO words w USING kinds k ON k.k = w.k WHEN MATCHED AND k.b THEN UPDATE SET w_db = k.t WHEN NOT MATCHED THEN INSERT (k, w_db) VALUES (k.k, 'none');
+MERGE INTO customers c USING (VALUES (5::bigint, 'five')) v(k, n) ON v.k = c.id WHEN MATCHED THEN UPDATE SET name = v.n;
+MERGE INTO customers c USING (VALUES (5::bigint, 'five'), (6, 'six'), (100, 'new')) v(k, n) ON v.k = c.id WHEN MATCHED THEN UPDATE SET name = v.n WHEN NOT MATCHED THEN INSERT (id, name) VALUES (v.k, v.n);
+MERGE INTO customers c USING (SELECT 5::bigint AS k) v ON v.k = c.id WHEN MATCHED THEN DELETE;
+MERGE INTO customers c USING generate_series(50, 56) g ON g = c.id WHEN MATCHED THEN UPDATE SET level = 9 WHEN NOT MATCHED THEN INSERT (id, name) VALUES (g, 'g' || g);
+MERGE INTO customers c USING countries n ON n.code = c.country WHEN MATCHED THEN UPDATE SET city = n.name;
+MERGE INTO customers c USING countries n ON n.code = c.country WHEN MATCHED THEN UPDATE SET city = n.name WHEN NOT MATCHED THEN INSERT (id, name) VALUES (5000, n.name);
+MERGE INTO customers c USING products p ON p.id = c.id WHEN MATCHED THEN UPDATE SET name = p.name WHEN NOT MATCHED THEN INSERT (id, name) VALUES (p.id, p.name);
+MERGE INTO customers c USING (SELECT customer_id, count(*) AS n FROM events WHERE customer_id IS NOT NULL GROUP BY 1) e ON e.customer_id = c.id WHEN MATCHED THEN UPDATE SET balance = e.n WHEN NOT MATCHED THEN INSERT (id, name) VALUES (e.customer_id, 'ev');
+MERGE INTO customers c USING customers r ON r.id = c.referrer AND r.level = 1 WHEN MATCHED THEN UPDATE SET balance = r.balance;
+MERGE INTO customers c USING customers r ON r.id = c.id WHEN MATCHED AND r.active THEN UPDATE SET balance = 0 WHEN MATCHED AND NOT r.active THEN DELETE;
+MERGE INTO customers c USING orders o ON o.id = c.id WHEN MATCHED THEN UPDATE SET balance = o.amount;
+MERGE INTO orders o USING customers c ON c.id = o.customer_id WHEN MATCHED AND c.country = 'de' THEN UPDATE SET note = c.name WHEN MATCHED AND c.country = 'fr' THEN DELETE WHEN NOT MATCHED THEN INSERT (customer_id, id) VALUES (c.id, 7000);
+MERGE INTO orders o USING customers c ON c.id = o.customer_id AND c.id = 14 WHEN MATCHED THEN UPDATE SET note = 'm';
+MERGE INTO orders o USING (SELECT 14::bigint AS c, 1 AS i) s ON s.c = o.customer_id AND s.i = o.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (customer_id, id) VALUES (s.c, s.i);
+MERGE INTO accounts a USING (SELECT code, sum(delta) AS s FROM entries GROUP BY code) e ON e.code = a.code WHEN MATCHED THEN UPDATE SET amount = amount + e.s;
+MERGE INTO accounts a USING (VALUES ('acc1', 5), ('new', 6)) v(c, n) ON v.c = a.code WHEN MATCHED THEN UPDATE SET flags = v.n WHEN NOT MATCHED THEN INSERT (code, flags) VALUES (v.c, v.n);
+MERGE INTO accounts a USING customers c ON c.id = a.owner_id WHEN MATCHED AND c.level = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET amount = amount + c.balance;
+MERGE INTO stock s USING stock t ON t.shop = s.shop AND t.sku = s.sku WHEN MATCHED AND t.qty IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET qty = t.qty + 1;
+MERGE INTO stock s USING (VALUES (3::bigint, 'sku3-0', 9), (3, 'new', 8)) v(a, b, q) ON v.a = s.shop AND v.b = s.sku WHEN MATCHED THEN UPDATE SET qty = v.q WHEN NOT MATCHED THEN INSERT (shop, sku, qty) VALUES (v.a, v.b, v.q);
+MERGE INTO events e USING (SELECT day, count(*) AS n FROM events GROUP BY day) x ON x.day = e.day WHEN MATCHED THEN UPDATE SET val = x.n;
+MERGE INTO events e USING (VALUES (date '2025-01-14', 1), ('2025-12-14', 2)) v(d, i) ON v.d = e.day WHEN MATCHED THEN UPDATE SET val = v.i WHEN NOT MATCHED THEN INSERT (day, id) VALUES (v.d, v.i + 900);
+MERGE INTO tenants t USING (SELECT tenant, count(*) AS n FROM notes GROUP BY tenant) x ON x.tenant = t.name WHEN MATCHED THEN UPDATE SET seats = x.n;
+MERGE INTO notes n USING tenants t ON t.name = n.tenant WHEN MATCHED AND t.plan = 'free' THEN DELETE WHEN NOT MATCHED THEN INSERT (tenant, id) VALUES (t.name, 80);
+MERGE INTO countries n USING (SELECT country, count(*) AS c FROM customers GROUP BY country) x ON x.country = n.code WHEN MATCHED THEN UPDATE SET population = x.c;
+MERGE INTO countries n USING (VALUES ('de', 1), ('zz', 2)) v(c, p) ON v.c = n.code WHEN MATCHED THEN UPDATE SET population = v.p WHEN NOT MATCHED THEN INSERT VALUES (v.c, 'new', v.p, NULL);
+MERGE INTO settings s USING (VALUES ('key1', 9), ('zz', 8)) v(k, n) ON v.k = s.key WHEN MATCHED THEN UPDATE SET num = v.n WHEN NOT MATCHED THEN INSERT (key, num) VALUES (v.k, v.n);
+MERGE INTO settings s USING customers c ON c.id = s.num WHEN MATCHED THEN UPDATE SET value = c.name;
+MERGE INTO dups d USING empties e ON e.k = d.k WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (k) VALUES (e.k);
+MERGE INTO dups d USING customers c ON d.k = c.id WHEN MATCHED THEN UPDATE SET k = d.k + 1;
+WITH t AS (SELECT id, level FROM customers WHERE active) MERGE INTO dups d USING t ON t.id = d.k WHEN MATCHED THEN UPDATE SET b = t.level;
+MERGE INTO customers c USING orders o ON o.customer_id = c.id WHEN MATCHED THEN UPDATE SET balance = o.amount;
+MERGE INTO customers c USING orders o ON o.customer_id = c.id AND o.id < 10 WHEN NOT MATCHED THEN INSERT (id, name) VALUES (o.customer_id, 'x');
+MERGE INTO customers c USING (VALUES (5::bigint)) v(k) ON v.k = c.id WHEN MATCHED THEN UPDATE SET level = 200;
+MERGE INTO customers c USING (VALUES (5::bigint)) v(k) ON v.k = c.id WHEN NOT MATCHED THEN UPDATE SET level = 2;
+MERGE INTO customers c USING nothing n ON n.k = c.id WHEN MATCHED THEN DELETE;
+--! params 5 | x
+MERGE INTO customers c USING (SELECT $1::bigint AS k) v ON v.k = c.id WHEN MATCHED THEN UPDATE SET name = $2;
