@@ -203,9 +203,12 @@ plan_execute(struct session *s, const struct sql_stmt *stmt, struct plan_ctx *ct
 		    (int)v->index <= ctx->n_params)
 			params[i] = ctx->params[v->index - 1];
 		else if ((v->kind == VALUE_UNKNOWN || v->kind == VALUE_PARAM) &&
-		    !session_one_shard(s))
-			return err_set(e, "0A000", BLAST_STMT,
+		    !session_one_shard(s)) {
+			err_set(e, "0A000", BLAST_STMT,
 			    "EXECUTE with an argument that is not a constant or a parameter");
+			err_hint(e, "Compute it in the application.");
+			return RC_ERR;
+		}
 	}
 	if (p->shape->stmts == NULL || p->shape->stmts->n != 1)
 		return err_set(

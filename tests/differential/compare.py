@@ -29,7 +29,7 @@ class Types:
         for m in self.maps:
             if oid in m:
                 return m[oid]
-        return "oid %d" % oid
+        return "a type made meanwhile"
 
 
 def compare(st, ref, got, ref_types, got_types, unlimited=None):
@@ -78,7 +78,7 @@ def compare_result(st, a, b, ref_types, got_types, unlimited):
         return None
     if a.suspended != b.suspended:
         return "suspended %d times, through Weir %d" % (a.suspended, b.suspended)
-    hidden = set(st.mask) | {i for i, c in enumerate(ca or []) if c[3] == 1 and (c[1] in NO_BINARY or c[1] in world.TABLES)}
+    hidden = set(st.mask) | {i for i, c in enumerate(ca or []) if c[3] == 1 and (c[1] in NO_BINARY or c[1] in world.TABLES or c[1] == "a type made meanwhile")}
     x, y = (masked(r.rows, hidden) for r in (a, b))
     if unlimited is not None:
         return compare_subset(st, x, y, masked(unlimited, hidden))

@@ -14,6 +14,7 @@ follow, up to `\\.`. A line `--! WORD …` is about the next statement; `--! all
   simple | extended     by this protocol only
   fetch N               the extended protocol takes N rows at a time
   on NAME               on a second session of that name
+  known TEXT            Weir is known to answer it wrongly, TEXT says how: it is counted apart
   cleanup SQL           run on every server when the script is over
   script, pipeline, end statements that belong together, in one session; a pipeline has one Sync
 """
@@ -24,7 +25,7 @@ import re
 import world
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-WORDS = set("params oids partial subset ordered bag mask shape tx simple extended fetch on cleanup script pipeline end all".split())
+WORDS = set("params oids partial subset ordered bag mask shape tx simple extended fetch on known cleanup script pipeline end all".split())
 WRITES = re.compile(r"\b(insert|update|delete|merge|truncate|copy|create|drop|alter|nextval|setval|into|execute|call|do|comment|reindex)\b", re.I)
 DDL = re.compile(r"\b(create|drop|alter|comment on|into)\b", re.I)
 SESSION = re.compile(r"\b(set|reset|prepare|declare|temp|temporary|listen|load|discard|deallocate|set_config|pg_advisory\w*|currval|lastval|nextval)\b",
@@ -80,7 +81,8 @@ class Statement:
 class Script:
     """Statements of one session, mostly one."""
 
-    def __init__(self, subject, statements, pipeline=False, cleanup=""):
+    def __init__(self, subject, statements, pipeline=False, cleanup="", known=None):
+        self.known = known
         self.subject, self.statements, self.pipeline, self.cleanup = subject, statements, pipeline, cleanup
         text = "\n".join(s.sql for s in statements)
         self.writes = bool(WRITES.search(text))
@@ -126,7 +128,8 @@ def parse(path, text=None):
                 group, gflags = [], dict(flags, pipeline=(word == "pipeline"))
                 flags = {}
             elif word == "end":
-                scripts.append(Script(subject, group, gflags["pipeline"], gflags.get("cleanup", common.get("cleanup", ""))))
+                scripts.append(Script(subject, group, gflags["pipeline"], gflags.get("cleanup", common.get("cleanup", "")),
+                                      gflags.get("known")))
                 group = None
             else:
                 flags[word] = rest.strip()
@@ -153,7 +156,8 @@ def parse(path, text=None):
         if group is not None:
             group.append(st)
         else:
-            scripts.append(Script(subject, [st], False, flags_of.get("cleanup", common.get("cleanup", ""))))
+            scripts.append(Script(subject, [st], False, flags_of.get("cleanup", common.get("cleanup", "")),
+                                  flags_of.get("known")))
     if sql or group is not None:
         raise SystemExit("%s:%d: a statement or script without an end" % (path, start))
     return scripts

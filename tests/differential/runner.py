@@ -1,6 +1,7 @@
 """Runs scripts on one connection after the other, and judges what Weir answered by what PostgreSQL did.
 
-A script's judgement is one for each of its statements: (class, reason), class being `same`, `refused` or `wrong`. After a refused
+A script's judgement is one for each of its statements: (class, reason), class being `same`, `refused`, `wrong`, or
+`known` for a wrong answer that the corpus tells of. After a refused
 statement the rest of a script is refused too, since its session is no longer PostgreSQL's. Writing scripts are judged by the tables as well:
 all rows over all shards are those of PostgreSQL, each on the shard of its key, each reference table alike everywhere; where the last
 statement was refused or failed, nothing of it is left. Then the tables are put back.
@@ -13,8 +14,8 @@ import compare
 import corpus
 import world
 
-SAME, REFUSED, WRONG = "same", "refused", "wrong"
-RANK = {SAME: 0, REFUSED: 1, WRONG: 2}
+SAME, REFUSED, KNOWN, WRONG = "same", "refused", "known", "wrong"
+RANK = {SAME: 0, REFUSED: 1, KNOWN: 2, WRONG: 3}
 
 
 class Sessions:
@@ -102,7 +103,7 @@ class Plain:
         return a
 
     def clean(self, script):
-        if script.cleanup:
+        if script.cleanup and self.db.catalog() != self.first_catalog:
             r = self.db.run(script.cleanup)
             if r.error:
                 raise SystemExit("cleanup of %s: %s" % (script.statements[0].where(), r.error.get("M")))
@@ -170,6 +171,8 @@ class Through:
             if tables and not any(c == WRONG for c, _ in out):
                 at = len(out) - 1 if done is None or done >= len(out) else done
                 out[at] = (WRONG, tables)
+        if script.known is not None:
+            out = [(KNOWN, why) if c == WRONG else (c, why) for c, why in out]
         if mode == "tx":
             out = [max(out, key=lambda v: RANK[v[0]])]
         return out
@@ -201,9 +204,8 @@ class Through:
             why = self.wrong_rows(now, want)
         if script.ddl and done is not None and not refused and answer.catalog and not why:
             why = self.wrong_catalog(answer)
-        if script.cleanup:
-            for d in self.dbs:
-                d.run(script.cleanup)
+        if script.cleanup and any(set(d.catalog()) != first for d, first in zip(self.dbs, self.catalogs)):
+            self.clean(script)
             now = self.state(script)
         for d, s in zip(self.dbs, now):
             try:
@@ -217,6 +219,14 @@ class Through:
             if any(left) and not why:
                 why = "left behind: %s" % sorted(set().union(*left))[:4]
         return why
+
+    def clean(self, script):
+        """Through Weir, shard by shard, so that it knows of the change."""
+        conn = self.connect()
+        for d in self.dbs:
+            for sql in ["SET weir.shard = '%s'" % d.shard] + script.cleanup.split("; "):
+                conn.run_simple(sql)
+        conn.close()
 
     def state(self, script):
         for d in self.dbs:

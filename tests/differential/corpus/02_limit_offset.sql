@@ -116,6 +116,7 @@ SELECT id, level FROM customers ORDER BY level, id FETCH FIRST $1 ROWS ONLY;
 SELECT id FROM customers ORDER BY id LIMIT -1;
 SELECT id FROM customers ORDER BY id OFFSET -1;
 SELECT id FROM customers LIMIT 'x';
+--! known 42703, not 42P10
 SELECT id FROM customers LIMIT id;
 SELECT id FROM customers LIMIT 2 FETCH FIRST 3 ROWS ONLY;
 SELECT id FROM customers FETCH FIRST 3 ROWS WITH TIES;

@@ -41,7 +41,7 @@ SELECT ip & inet '255.255.0.0', count(*) FROM kinds GROUP BY 1;
 SELECT ia[1], count(*) FROM kinds GROUP BY ia[1];
 SELECT ROW(a, b), count(*) FROM dups GROUP BY ROW(a, b);
 SELECT (a, b), count(*) FROM dups GROUP BY (a, b);
-SELECT status, priority, min(amount), max(amount) FROM orders GROUP BY status, priority ORDER BY status, priority;
+SELECT status, priority, min(id), max(amount) FROM orders GROUP BY status, priority ORDER BY status, priority;
 SELECT product_id, sum(qty) FROM items GROUP BY product_id ORDER BY sum(qty) DESC, product_id LIMIT 5;
 SELECT kind, sum(amount) FROM accounts GROUP BY kind;
 SELECT code, sum(delta), count(memo) FROM entries GROUP BY code ORDER BY code;
@@ -105,4 +105,5 @@ SELECT country, count(*) AS n FROM customers GROUP BY n;
 SELECT js, count(*) FROM kinds GROUP BY js;
 SELECT c.name, o.note FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.id;
 SELECT level, count(*) FROM customers GROUP BY level + 0;
+--! simple
 SELECT level % $1, count(*) FROM customers GROUP BY level % $2;

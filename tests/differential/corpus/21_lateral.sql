@@ -20,7 +20,7 @@ SELECT k.k, e FROM kinds k, jsonb_array_elements(k.jb->'l') e WHERE jsonb_typeof
 SELECT k.k, a FROM kinds k, unnest(k.ia) a ORDER BY 1, 2;
 SELECT k.k, x, y FROM kinds k, unnest(k.ia, k.ta) u(x, y) WHERE k.k < 15 ORDER BY 1, 2, 3;
 SELECT c.id, r.lo, r.hi FROM customers c, pair(c.level) r ORDER BY 1;
-SELECT c.id, v.x, v.y FROM customers c, LATERAL (VALUES (c.id, c.level), (-c.id, 0)) v(x, y) ORDER BY 1, 2;
+SELECT c.id, v.x, v.y FROM customers c, LATERAL (VALUES (c.id, c.level), (-c.id, 0)) v(x, y) ORDER BY 1, 2, 3;
 SELECT c.id, x.y, z.w FROM customers c, LATERAL (SELECT c.level * 2 AS y) x, LATERAL (SELECT x.y + c.id AS w) z ORDER BY 1;
 SELECT c.id, o.id, i.worth FROM customers c, LATERAL (SELECT id FROM orders o WHERE o.customer_id = c.id) o, LATERAL (SELECT sum(qty * price) AS worth FROM items i WHERE i.customer_id = c.id AND i.order_id = o.id) i ORDER BY 1, 2;
 SELECT c.id, x.n FROM customers c, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.customer_id = c.id HAVING count(*) > 3) x ORDER BY 1;

@@ -118,5 +118,6 @@ UPDATE kinds SET t = upper(t), ch = 'zz', by = by || '\xff', md = 'sad' WHERE k 
 INSERT INTO kinds (k, n, d, ia, by, md) VALUES ($1, $2, $3, $4, $5, $6);
 --! params 3 | 1 month | 10.0.0.3
 SELECT k FROM kinds WHERE k >= $1 AND (iv = $2 OR ip = $3) ORDER BY k;
+--! known a parameter of a type with another oid on another server fails with XX000
 --! params 4 | ok
 SELECT k, md FROM kinds WHERE k < $1 AND md = $2 ORDER BY k;

@@ -146,27 +146,34 @@ FETCH 2 FROM c;
 COMMIT;
 --! end
 -- portals read in parts
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 1
 SELECT id FROM customers ORDER BY id LIMIT 4;
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 10
 SELECT id FROM customers ORDER BY id;
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 57
 SELECT id FROM customers ORDER BY id;
 --! fetch 1000
 SELECT id FROM customers ORDER BY id;
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 7
 SELECT id, name FROM customers;
 --! fetch 3
 SELECT id FROM customers WHERE id = 5;
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 2
 SELECT country, count(*) FROM customers GROUP BY country ORDER BY country;
 --! fetch 5
 SELECT id FROM customers WHERE false;
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 4
 --! params 3
 SELECT id FROM customers WHERE level = $1 ORDER BY id;
 --! fetch 2
 SELECT * FROM countries ORDER BY code;
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 5
 SELECT c.id, e.id FROM customers c JOIN events e ON e.customer_id = c.id ORDER BY 1, 2;
 --! fetch 2

@@ -114,6 +114,7 @@ EXECUTE p('nobody');
 --! end
 EXECUTE nothing;
 DEALLOCATE nothing;
+--! known by the extended protocol the body is not looked at
 PREPARE p AS SELECT nothing FROM customers;
 --! script
 PREPARE p (bigint) AS SELECT c.id, count(o.id) FROM customers c LEFT JOIN orders o ON o.customer_id = c.id WHERE c.id > $1 GROUP BY c.id ORDER BY c.id;

@@ -127,6 +127,7 @@ WITH t AS (SELECT id FROM customers WHERE level = $1) SELECT count(*) FROM t;
 SELECT string_agg(name, $1 ORDER BY id) FROM customers;
 --! params 0.5
 SELECT percentile_cont($1) WITHIN GROUP (ORDER BY balance) FROM customers;
+--! known a parameter of a type with another oid on another server fails with XX000
 --! params happy
 SELECT id FROM customers WHERE feel = $1 ORDER BY id;
 --! params {vip}
@@ -160,6 +161,7 @@ UPDATE customers SET balance = $2 WHERE level = $1 RETURNING id, balance;
 DELETE FROM dups WHERE a = $1 AND c = $2;
 --! params 5
 SELECT $1;
+--! known 08P01 of the missing $2 comes before 42P18 of $1, by an unnamed statement
 --! params 5
 SELECT id FROM customers WHERE id = $2;
 --! params 5 | 6
