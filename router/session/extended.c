@@ -420,6 +420,7 @@ plan_pending(struct session *s)
 	struct plan_ctx ctx;
 	struct err e;
 
+	x->plan_text = (struct slice){NULL, 0}; /* nothing of it is carried out */
 	for (int i = 0; i < x->n_pending; i++) {
 		struct prepared *p = x->pending[i].prepared;
 

@@ -63,6 +63,7 @@ plan_statements(struct session *s, const struct sql_consts *consts, struct err *
 
 	session_plan_ctx(s, &ctx);
 	ctx.consts = consts;
+	x->plan_text = (struct slice){NULL, 0};
 	if (n == 1)
 		(void)query_text(&x->msg, &x->plan_text);
 	if (n == 0)

@@ -33,7 +33,6 @@ SELECT DISTINCT (n = 1) FROM kinds;
 SELECT DISTINCT b, md FROM kinds ORDER BY md NULLS FIRST, b;
 SELECT DISTINCT ch FROM kinds;
 SELECT DISTINCT iv FROM kinds WHERE iv = interval '1 month' AND k = 1;
---! known a row in what shards give back fails with 42P16
 SELECT DISTINCT ROW(a, b) FROM dups;
 SELECT DISTINCT b AS x, b AS y FROM dups;
 SELECT DISTINCT ALL_X.a FROM dups AS ALL_X;

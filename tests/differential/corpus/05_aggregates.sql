@@ -54,7 +54,6 @@ SELECT array_agg(level ORDER BY balance, id) FROM customers WHERE id < 10;
 SELECT array_length(array_agg(name), 1) FROM customers;
 SELECT (SELECT array_agg(x ORDER BY x) FROM unnest(array_agg(level)) x) FROM customers;
 SELECT array_agg(tags ORDER BY id) FROM customers WHERE tags = '{vip}';
---! known a row in what shards give back fails with 42P16
 SELECT array_agg(ROW(id, level) ORDER BY id) FROM customers WHERE id < 8;
 SELECT array_agg(feel ORDER BY feel NULLS FIRST, id) FROM customers;
 SELECT array_agg(id ORDER BY country NULLS LAST, id DESC) FROM customers WHERE active;

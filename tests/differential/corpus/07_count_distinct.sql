@@ -4,9 +4,7 @@ SELECT count(DISTINCT id) FROM customers;
 SELECT count(DISTINCT customer_id) FROM orders;
 SELECT count(DISTINCT status), count(status), count(*) FROM orders;
 SELECT count(DISTINCT country), count(DISTINCT level) FROM customers;
---! known a row in what shards give back fails with 42P16
 SELECT count(DISTINCT (country, level)) FROM customers;
---! known a row in what shards give back fails with 42P16
 SELECT count(DISTINCT ROW(a, b)) FROM dups;
 SELECT count(DISTINCT dups) FROM dups;
 SELECT count(DISTINCT lower(c)), count(DISTINCT c) FROM dups;

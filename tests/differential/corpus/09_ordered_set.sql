@@ -44,7 +44,6 @@ SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n) FROM (SELECT count(*) AS n
 SELECT id FROM customers WHERE balance > (SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY balance) FROM customers) ORDER BY id;
 SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM customers WHERE id = 4;
 SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM customers WHERE id IN (4, 5, 6);
---! known a direct argument that is grouped fails with 42803
 SELECT level, percentile_disc(level / 10.0) WITHIN GROUP (ORDER BY id) FROM customers GROUP BY level;
 --! params 0.3
 SELECT percentile_disc($1) WITHIN GROUP (ORDER BY id) FROM customers;

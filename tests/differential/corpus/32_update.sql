@@ -86,7 +86,7 @@ UPDATE customers SET level = 500 WHERE id = 40;
 UPDATE customers SET name = NULL WHERE id > 30;
 UPDATE customers SET score = 1 / (id - 20) WHERE id > 0;
 UPDATE customers SET email = repeat('x', level * 10) WHERE id > 0;
-UPDATE orders SET id = 1 WHERE status = 'new';
+UPDATE entries SET seq = 1 WHERE code LIKE 'acc%';
 UPDATE items SET order_id = order_id + 100000;
 UPDATE invoices SET twice = 1;
 UPDATE customers SET nothing = 1;
