@@ -30,8 +30,7 @@ class Reply:
         return self.error and self.error.get("C")
 
     def refused(self):
-        # 55000: the shards have no catalog yet, which commits over shards need
-        return self.sqlstate == "0A000" and bool(self.error.get("H")) or self.sqlstate == "55000" and "catalog" in self.error.get("M")
+        return self.sqlstate == "0A000" and bool(self.error.get("H"))
 
 
 class Failed(Exception):

@@ -89,7 +89,7 @@ class Script:
         self.ddl = bool(DDL.search(text))
         self.fresh_session = bool(SESSION.search(text)) or any(s.session for s in statements)
         self.tables = world.tables_of(text)
-        self.sequences = "counter_seq" in text
+        self.sequences = "counter_seq" in text or "RESTART" in text
 
     def modes(self):
         """simple, ext (unnamed, text), bin (named, binary results), tx (simple, between BEGIN and COMMIT), pipe."""

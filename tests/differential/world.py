@@ -8,7 +8,9 @@ The first state of every table is kept in the schema `first_state` of each datab
 """
 import os
 import re
+import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
@@ -185,7 +187,8 @@ class Database:
             self.restored = 0
             self.connect().must("VACUUM")
         if sequences:
-            self.connect().must("SELECT setval('public.counter_seq', 1, false)")
+            self.connect().must("SELECT setval('public.counter_seq', 1, false), "
+                                "setval('public.tickets_id_seq', (SELECT greatest(last_value, 1000) FROM public.tickets_id_seq))")
 
     def rows(self, table):
         return [b"|".join(b"NULL" if v is None else v for v in r) for r in self.connect().must("SELECT * FROM public." + table).rows()]
@@ -204,6 +207,8 @@ class World:
         self.shards = {p.name: [Database(port, p.name, p, s) for s, port in zip(SHARDS, ports)] for p in PLACEMENTS}
         self.make()
         self.weir = self.start_weir() if weir else None
+        if weir:
+            self.wait_ready()
 
     def everything(self):
         return [self.whole, self.whole2] + sum(self.shards.values(), [])
@@ -249,7 +254,28 @@ class World:
     def start_weir(self):
         databases = [harness.database_block(self.fleet, p.name, p.name, None, False, "pool_size = 6;", p.map_text(), p.default)
                      for p in PLACEMENTS]
-        return harness.Weir(self.fleet, "differential-weir", databases).start()
+        weir = harness.Weir(self.fleet, "differential-weir", databases)
+        weir.write()
+        done = subprocess.run([harness.WEIR_BIN, "catalog", "init", "-c", weir.conf, "-u", "postgres"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise SystemExit("weir catalog init:\n" + done.stdout)
+        return weir.start()
+
+    def wait_ready(self):
+        """Until Weir knows the shards' catalogs, which commits over shards need."""
+        for p in PLACEMENTS:
+            c, end = self.weir_connect(p.name), time.time() + 30
+            while time.time() < end:
+                done = c.run_simple("BEGIN")
+                for k in range(1, 13):
+                    done = c.run_simple("UPDATE customers SET level = level WHERE id = %d" % k)
+                done = c.run_simple("COMMIT")
+                if not done.error:
+                    break
+                c.run_simple("ROLLBACK")
+                time.sleep(0.2)
+            c.close()
 
     def weir_connect(self, database):
         return client.connect(self.weir.port, USER, database, TIMEOUT_S)

@@ -72,7 +72,6 @@ SELECT count(DISTINCT kind COLLATE nocase) FROM accounts;
 SELECT collation for (w_icu), collation for (w_db), collation for (w_c || w_c) FROM words LIMIT 1;
 SELECT w_c || w_icu FROM words WHERE k = 1;
 SELECT w_db || w_icu AS x FROM words ORDER BY x, k LIMIT 3;
---! known 42P22, not 42P21
 SELECT k FROM words ORDER BY w_c || w_icu;
 SELECT k FROM words WHERE w_c < w_icu;
 SELECT k FROM words WHERE w_ci LIKE 'ap%';

@@ -176,5 +176,6 @@ SELECT * FROM countries ORDER BY code;
 --! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 5
 SELECT c.id, e.id FROM customers c JOIN events e ON e.customer_id = c.id ORDER BY 1, 2;
+--! known the tag of a portal read in parts counts all rows, PostgreSQL those of the last part
 --! fetch 2
 INSERT INTO dups VALUES (1, 1, 1, 'x'), (2, 2, 2, 'y'), (3, 3, 3, 'z') RETURNING k;

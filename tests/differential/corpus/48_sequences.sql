@@ -35,7 +35,6 @@ INSERT INTO tickets (customer_id, title) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4
 INSERT INTO tickets (customer_id, id, title) VALUES (1, DEFAULT, 'a'), (2, DEFAULT, 'b');
 INSERT INTO tickets (customer_id, title) SELECT id, name FROM customers WHERE id < 20;
 INSERT INTO tickets (customer_id, id, title) VALUES (1, nextval('tickets_id_seq'), 'a');
---! known serial numbers are unique on each shard only
 --! script
 INSERT INTO tickets (customer_id, title) VALUES (5, 'a');
 INSERT INTO tickets (customer_id, title) VALUES (6, 'b');
