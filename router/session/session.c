@@ -767,7 +767,7 @@ session_lost_server(struct session *s, int error)
 {
 	struct exec *x = s->x;
 	struct server *server = s->server;
-	bool clean = whole_messages_only(server), quiet;
+	bool clean = whole_messages_only(server), quiet, redoing = x->redoing;
 	struct err e;
 
 	(void)error;
@@ -791,7 +791,9 @@ session_lost_server(struct session *s, int error)
 	if (x->ddl_shard != SHARD_NONE)
 		ddl_failed(s, &e);
 	session_log(s, LOG_WARNING, "server lost in use", &e);
-	if (x->fatal_forwarded ||
+	if (redoing && !(session_keeps_server(s) && x->used))
+		redo_run(s); /* its error had come: nothing of the cycle stands */
+	else if (x->fatal_forwarded ||
 	    !clean) /* the client has the server's last words, or half a row */
 		session_close(s, LINGER_MS);
 	else if (session_keeps_server(s) && x->used)

@@ -82,6 +82,7 @@ def test_conflict_extended(w, crowd, name, size):
     sql = SLOW + " /* " + "x" * size + " */"
     with w.connect("wire") as c:
         got = answer(c, crowd, wire.parse(name, sql) + wire.bind("", name) + wire.describe("P", "") + wire.execute() + wire.SYNC)
+        assert [wire.fields_of(m[1]) for m in got if m[0] == "E"] == []
         assert kinds(got) == "12TDCZ" and wire.row_of(got[3][1]) == [b"0", b"f"]
         c.send(wire.bind("", name) + wire.execute() + wire.SYNC)
         assert kinds(c.read_until("Z")) == "2DCZ"
