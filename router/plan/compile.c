@@ -414,6 +414,8 @@ hints(struct compile *c, const struct sql_stmts *all, const struct sql_stmt *st)
 {
 	int shard;
 
+	if (st->pins != 0) /* the session stays there, and may write */
+		c->p->read_only = false;
 	if (all->weir_replica && st->kind == STMT_SELECT && !st->locks_rows &&
 	    !st->modifies && !c->temp)
 		c->p->read_only = true;

@@ -369,3 +369,12 @@ def test_set_config_of_a_transaction_on_all_its_shards(own_weir, fleet):
             assert e.sqlstate == "0A000", e
         assert set(seen) <= {"me"}
         c.simple("rollback")
+
+
+def test_what_pins_is_on_the_primary(own_weir, fleet):
+    """A session stays on the server that has its cursor: it must be one that it can write on."""
+    w = own_weir(databases=wire_only(fleet, replicas=True))
+    with w.connect("wire") as c:
+        c.simple("declare c cursor with hold for select id from kv")
+        c.simple("insert into kv values (8107, 'x')")
+        c.simple("delete from kv where id = 8107")

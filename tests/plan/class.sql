@@ -86,6 +86,8 @@ EXPLAIN SELECT * FROM orders;
 EXPLAIN UPDATE orders SET total = 1 WHERE customer_id = 5;
 EXPLAIN (ANALYZE) DELETE FROM orders WHERE customer_id = 5;
 DECLARE c CURSOR FOR SELECT * FROM orders WHERE customer_id = 5;
+DECLARE c CURSOR WITH HOLD FOR SELECT * FROM orders WHERE customer_id = 5;
+LISTEN c;
 DECLARE c CURSOR FOR SELECT * FROM orders;
 FETCH 10 FROM c;
 CLOSE c;
