@@ -24,9 +24,23 @@ write_fragment(struct build *b)
 
 /* ---- UPDATE, DELETE ---- */
 
+/* NULL: none */
+static const char *
+assigned_key(struct build *b)
+{
+	const struct map_table *mt = rel_info(&b->c, b->root->target)->mt;
+
+	for (int i = 0; i < b->root->n_sets; i++)
+		for (int k = 0; k < mt->n_key; k++)
+			if (strcmp(b->root->sets[i].col, mt->key[k]) == 0)
+				return mt->key[k];
+	return NULL;
+}
+
 static enum rc
 write_where_it_is(struct build *b)
 {
+	const char *key = assigned_key(b);
 	struct spread s;
 	bool found;
 	enum rc rc = spread_find(b, b->root, &s, &found);
@@ -34,6 +48,11 @@ write_where_it_is(struct build *b)
 
 	if (rc != RC_OK)
 		return rc;
+	if (!found && key != NULL)
+		return refuse(b,
+		    "A row cannot move to another shard yet: DELETE and INSERT it.",
+		    "UPDATE of column \"%s\", the key of table \"%s\"", key,
+		    rel_info(&b->c, b->root->target)->name);
 	if (!found)
 		return refuse(b,
 		    "Its other tables must be joined by the key of the table that is "
