@@ -278,8 +278,10 @@ plan_bind(struct session *s, struct err *e)
 		err_hint(e, "Send it by the simple protocol, without parameters.");
 		return RC_ERR;
 	}
-	if (x->plan.read_only && !sync_in_sight(s))
+	if (x->plan.read_only && !sync_in_sight(s)) {
 		x->plan.read_only = false;
+		x->plan.locks_only = true;
+	}
 	return RC_OK;
 }
 

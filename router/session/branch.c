@@ -22,8 +22,8 @@ branch_of_shard(struct session *s, int shard)
 	return NULL;
 }
 
-struct branch *
-branch_stash(struct session *s)
+static struct branch *
+branch_create(struct session *s)
 {
 	struct exec *x = s->x;
 	struct branch *b = calloc(1, sizeof *b);
@@ -44,19 +44,31 @@ branch_stash(struct session *s)
 	    .log_done = x->log_done};
 	list_init(&b->node);
 	list_push_back(&x->branches, &b->node);
-	s->server = NULL;
-	if (reader_at_boundary(&b->server->reader)) {
-		b->server->owner = b;
-		b->server->owner_ops = &ops;
-		b->server->reader.pieces = NULL;
-		if (!io_reading(&b->server->stream.io))
-			stream_read_start(&b->server->stream);
+	b->server->owner = b;
+	b->server->owner_ops = &ops;
+	b->server->reader.pieces = NULL;
+	if (!io_reading(&b->server->stream.io))
+		stream_read_start(&b->server->stream);
+	return b;
+}
+
+struct branch *
+branch_stash(struct session *s, struct err *e)
+{
+	struct exec *x = s->x;
+	struct server *server = s->server;
+	struct branch *b = NULL;
+
+	if (reader_at_boundary(&server->reader)) {
+		b = branch_create(s);
 	} else { /* something came behind ReadyForQuery */
-		pool_discard(b->server, false);
-		b->server = NULL;
-		b->state = BRANCH_LOST;
-		x->doomed = true;
+		(void)err_set(e, "08006", BLAST_TXN,
+		    "the connection to the server of shard %s was lost",
+		    s->db->cluster->shards[x->shard].name);
+		x->doomed = x->doomed || x->begun;
+		pool_discard(server, false);
 	}
+	s->server = NULL;
 	x->shard = SHARD_NONE;
 	x->backend = NULL;
 	x->on_replica = x->begun = x->firm = x->wrote = x->locked = x->unpreparable =
@@ -98,6 +110,8 @@ branch_take(struct branch *b)
 	s->server = b->server;
 	s->server->owner = s;
 	s->server->owner_ops = &session_server_ops;
+	if (!io_reading(&s->server->stream.io)) /* much had come at once */
+		stream_read_start(&s->server->stream);
 	x->shard = b->shard;
 	x->backend = b->backend;
 	x->on_replica = b->on_replica;
@@ -156,6 +170,7 @@ branch_query(struct branch *b, const char *sql, void (*done)(struct branch *))
 	b->ops = NULL;
 	b->paused = false;
 	b->state = BRANCH_BUSY;
+	link_of(b->server)->unnamed_id = 0; /* a simple Query drops it */
 	msgbuf_init(&out);
 	msg_query(&out, sql);
 	stream_write(&b->server->stream, out.data, out.len);
@@ -238,6 +253,13 @@ lost(struct branch *b)
 		b->done(b);
 	else if (!ending_lost(b))
 		session_branch_lost(b->session, b);
+}
+
+void
+branch_abandon(struct branch *b)
+{
+	pool_discard(b->server, false);
+	lost(b);
 }
 
 static void

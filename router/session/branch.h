@@ -61,8 +61,8 @@ struct branch {
 	size_t error_len;
 };
 
-/* Puts the current server aside; it has nothing outstanding. */
-struct branch *branch_stash(struct session *);
+/* Puts the current server aside; it has nothing outstanding. NULL: it is gone, and with it what the transaction did there. */
+struct branch *branch_stash(struct session *, struct err *);
 struct branch *branch_of_shard(struct session *, int shard); /* NULL: none */
 /* Makes it the session's current server; frees it. */
 void branch_take(struct branch *);
@@ -78,6 +78,8 @@ void branch_resume(struct branch *);
 bool branch_failed(const struct branch *, struct err *e);
 /* Gives the server back, or closes it when it is not at rest outside a transaction; frees the branch. */
 void branch_release(struct branch *);
+/* Closes its server, as if that were lost. */
+void branch_abandon(struct branch *);
 /* Whose branch this server is; NULL: nobody's. */
 struct session *branch_owner(const struct server *);
 /* Closes the servers of all: the session ends. */

@@ -48,12 +48,13 @@ static void
 leave_server(struct session *s)
 {
 	struct exec *x = s->x;
+	struct err e;
 
 	if (x->wrote)
 		tokens_wrote(s, x->shard);
 	x->wrote = false;
 	if (s->pins != 0 && x->shard == x->pin_shard)
-		(void)branch_stash(s);
+		(void)branch_stash(s, &e);
 	else
 		session_release_server(s);
 }

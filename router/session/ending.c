@@ -69,8 +69,7 @@ serializable(const struct session *s)
 	if (x->tx_read_only)
 		return false;
 	for (int i = 0; i < x->log.n; i++)
-		if (x->log.v[i].kind == STMT_SET_TRANSACTION &&
-		    says_serializable(x->log.v[i].sql))
+		if (says_serializable(x->log.v[i].sql))
 			return true;
 	return says_serializable(x->begin) ||
 	    says_serializable(varset_get(s->vars, "default_transaction_isolation"));
@@ -194,6 +193,17 @@ part_over(struct ending *g, int part)
 	g->branches[part] = NULL;
 }
 
+/* What was set in a transaction that its server has rolled back is undone there. PREPARE TRANSACTION keeps it, whatever comes of it. */
+static void
+note_settings(struct session *s, struct branch *b)
+{
+	if (b->status != 'I' || !b->begun)
+		return;
+	b->begun = false;
+	if (b->error != NULL || strncmp(b->tag, "ROLLBACK", 8) == 0)
+		varset_assign(&link_of(b->server)->vars, varset_ref(s->tx_vars));
+}
+
 static void
 replied(struct branch *b)
 {
@@ -209,6 +219,7 @@ replied(struct branch *b)
 		run(g);
 		return;
 	}
+	note_settings(b->session, b);
 	if (body.ptr != NULL) {
 		char *copy = arena_alloc(&g->arena, body.len);
 		struct slice state = msg_error_field(body, 'C');
@@ -239,14 +250,12 @@ release(struct ending *g, int part)
 	struct branch *b = g->branches[part];
 
 	part_over(g, part);
-	if (!g->commit ||
-	    g->refusal.sqlstate[0] !=
-		'\0') /* what was set on it in the transaction is undone */
-		varset_assign(&link_of(b->server)->vars, varset_ref(s->tx_vars));
-	if (session_is_home(s, b))
+	if (session_is_home(s, b)) {
 		branch_take(b);
-	else
+		s->x->wrote = false; /* its token is noted */
+	} else {
 		branch_release(b);
+	}
 }
 
 static void
@@ -389,6 +398,8 @@ caught_up(struct branch *b)
 	if (b->state == BRANCH_LOST) {
 		g->branches[part_of(g, b)] = NULL;
 		branch_release(b);
+	} else { /* it has run what the others have */
+		varset_assign(&link_of(b->server)->vars, varset_ref(g->session->vars));
 	}
 	if (--g->catching_up == 0)
 		decide(g);
@@ -431,14 +442,16 @@ start(struct session *s)
 {
 	struct exec *x = s->x;
 	struct ending *g;
+	struct err e;
+	bool lost = s->server != NULL && branch_stash(s, &e) == NULL;
 
-	if (s->server != NULL)
-		(void)branch_stash(s);
 	x->resume = x->ending_then;
 	session_block(s, BLOCK_ENDING);
 	timer_stop(&s->timer);
-	g = x->ending = ending_create(s, x->ending_commits);
+	g = x->ending = ending_create(s, x->ending_commits && !lost);
 	timer_init(&g->timer, timed_out);
+	if (lost && x->ending_commits)
+		g->refusal = e;
 	catch_up(g);
 }
 
@@ -490,12 +503,23 @@ ending_begin(struct session *s, bool commit, void (*then)(struct session *))
 	start(s);
 }
 
+/* The servers' settings are noted already. */
+static void
+transaction_over(struct session *s, bool committed)
+{
+	struct server *server = s->server;
+
+	s->server = NULL;
+	effects_transaction_over(s, committed);
+	s->server = server;
+}
+
 enum rc
 ending_result(struct session *s, const char **tag, struct err *e)
 {
 	enum rc rc = answer(s->x->ending, tag, e);
 
-	effects_transaction_over(s, rc == RC_OK && strcmp(*tag, "COMMIT") == 0);
+	transaction_over(s, rc == RC_OK && strcmp(*tag, "COMMIT") == 0);
 	return rc;
 }
 
@@ -520,7 +544,7 @@ ending_run(struct session *s, bool commit, const char **tag, struct err *e)
 	rc = answer(x->ending, tag, e);
 	if (rc == RC_OK)
 		return rc;
-	effects_transaction_over(s, false);
+	transaction_over(s, false);
 	s->tx = 'I';
 	return rc;
 }

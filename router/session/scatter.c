@@ -250,8 +250,7 @@ static bool
 one_snapshot(const struct exec *x)
 {
 	for (int i = 0; i < x->log.n; i++)
-		if (x->log.v[i].kind == STMT_SET_TRANSACTION &&
-		    mentions_snapshot(x->log.v[i].sql))
+		if (mentions_snapshot(x->log.v[i].sql))
 			return true;
 	return mentions_snapshot(x->begin) ||
 	    mentions_snapshot(
@@ -359,20 +358,41 @@ begin(struct scatter *sc)
 		run(sc);
 }
 
-/* The current server becomes the branch of the shard that was asked for last. */
+/* The current server becomes the branch of the shard that was asked for last. False: it broke. */
+static bool
+take(struct scatter *sc)
+{
+	struct session *s = sc->session;
+	struct plan plan = {.kind = PLAN_MULTI,
+	    .read_only = sc->read_only,
+	    .locks_only = sc->multi.kind != MULTI_WRITE,
+	    .sharded = true};
+	struct err e;
+
+	sc->shards[sc->next].backend = s->x->backend;
+	session_sent(s, &plan, NULL);
+	sc->shards[sc->next].branch = branch_stash(s, &e);
+	if (sc->shards[sc->next++].branch != NULL)
+		return true;
+	scatter_fail(sc, &e);
+	return false;
+}
+
 static void
 taken(struct session *s)
 {
 	struct scatter *sc = s->x->scatter;
-	struct scatter_shard *shard = &sc->shards[sc->next++];
-	struct plan plan = {.kind = PLAN_MULTI,
-	    .locks_only = sc->multi.kind != MULTI_WRITE,
-	    .sharded = true};
+	struct err e;
 
-	shard->backend = s->x->backend;
-	session_sent(s, &plan, NULL);
-	shard->branch = branch_stash(s);
-	take_servers(s);
+	if (sc->phase == SCATTER_SERVERS) {
+		if (take(sc))
+			take_servers(s);
+		return;
+	}
+	(void)branch_stash(s, &e); /* it has failed meanwhile */
+	sc->replaying = false;
+	if (--sc->busy == 0)
+		sc->at_rest(sc);
 }
 
 static void
@@ -382,32 +402,54 @@ take_servers(struct session *s)
 	struct plan plan = {.kind = PLAN_ONE, .sharded = true};
 	struct err e;
 
-	if (sc->next == sc->n_shards) {
-		begin(sc);
+	while (sc->next < sc->n_shards) {
+		plan.shard = sc->shards[sc->next].shard;
+		plan.read_only =
+		    sc->read_only && plan.shard != sc->final_shard && !sc->aside.active;
+		switch (session_need_server(s, &plan, taken, &e)) {
+		case RC_OK:
+			if (!take(sc))
+				return;
+			break;
+		case RC_AGAIN:
+			return;
+		case RC_ERR:
+			scatter_fail(sc, &e);
+			return;
+		}
+	}
+	begin(sc);
+}
+
+/* No server is waited for any more; one that is being brought up to date comes to taken(). */
+static void
+stop_taking(struct scatter *sc)
+{
+	struct session *s = sc->session;
+
+	if (s->server != NULL) {
+		sc->replaying = true;
+		sc->busy++;
 		return;
 	}
-	plan.shard = sc->shards[sc->next].shard;
-	plan.read_only = sc->read_only && plan.shard != sc->final_shard;
-	switch (session_need_server(s, &plan, taken, &e)) {
-	case RC_OK:
-		taken(s);
-		break;
-	case RC_AGAIN:
-		break;
-	case RC_ERR:
-		scatter_fail(sc, &e);
-		break;
-	}
+	pool_cancel_wait(&s->x->waiter);
+	session_unpark(s);
 }
 
 static void
 start(struct session *s)
 {
-	struct scatter *sc = s->x->scatter;
+	struct scatter *sc = s->x->planned;
 	struct err e;
 
-	if (s->server != NULL)
-		(void)branch_stash(s);
+	s->x->planned = NULL;
+	s->x->scatter = sc;
+	if (sc->multi.kind == MULTI_WRITE && s->x->begin == NULL)
+		scatter_own_block(sc);
+	if (s->server != NULL && branch_stash(s, &e) == NULL) {
+		scatter_fail(sc, &e);
+		return;
+	}
 	if (sc->multi.kind == MULTI_INTERMEDIATE && s->x->begin != NULL) {
 		if (may_run_beside(sc, &e) != RC_OK) {
 			scatter_fail(sc, &e);
@@ -430,18 +472,17 @@ scatter_run(struct session *s, struct scatter *sc)
 	struct exec *x = s->x;
 	struct err e;
 
-	x->scatter = sc;
+	scatter_destroy(x->planned);
+	x->planned = sc; /* it goes with the cycle if what stands before it fails */
 	sc->phase = SCATTER_SERVERS;
 	choose_shards(sc);
 	if (s->server != NULL && x->unsynced && !may_settle(s)) {
 		(void)err_set(&e, "0A000", BLAST_STMT,
 		    "a statement over several shards behind others of its pipeline");
 		err_hint(&e, "Send Sync before it, or BEGIN before them.");
-		scatter_fail(sc, &e);
+		session_error(s, &e);
 		return;
 	}
-	if (sc->multi.kind == MULTI_WRITE && x->begin == NULL)
-		scatter_own_block(sc);
 	if (s->server != NULL && (x->unsynced || !link_quiet(link_of(s->server)))) {
 		session_settle(s, start);
 	} else {
@@ -526,8 +567,9 @@ scatter_send(struct scatter *sc, struct branch *b, const struct multi_text *t,
 
 /* Outside a transaction the servers go back; one that the session keeps becomes the current one again. */
 static void
-leave_servers(struct session *s)
+leave_servers(struct scatter *sc)
 {
+	struct session *s = sc->session;
 	struct exec *x = s->x;
 
 	if (x->begin != NULL)
@@ -535,10 +577,13 @@ leave_servers(struct session *s)
 	while (!list_empty(&x->branches)) {
 		struct branch *b = LIST_ENTRY(x->branches.next, struct branch, node);
 
-		if (session_is_home(s, b))
+		if (!sc->aside.active && b->state == BRANCH_REST &&
+		    link_of(b->server)->tx_status == 'I' && session_is_home(s, b)) {
 			branch_take(b);
-		else
+			x->firm = x->wrote = x->locked = false;
+		} else {
 			branch_release(b);
+		}
 	}
 }
 
@@ -560,7 +605,7 @@ scatter_report(struct scatter *sc)
 		return;
 	}
 	x->scatter = NULL;
-	leave_servers(s);
+	leave_servers(sc);
 	bring_back(sc);
 	x->blocked = BLOCK_NOT;
 	x->resume = NULL;
@@ -592,7 +637,7 @@ scatter_finish(struct scatter *sc, const char *tag)
 	sc->phase = SCATTER_OVER;
 	count_time(sc);
 	x->scatter = NULL;
-	leave_servers(s);
+	leave_servers(sc);
 	bring_back(sc);
 	x->blocked = BLOCK_NOT;
 	x->resume = NULL;
@@ -615,7 +660,7 @@ scatter_rested(struct scatter *sc, struct branch *b)
 		for (int i = 0; i < sc->n_shards; i++)
 			if (sc->shards[i].branch == b)
 				sc->shards[i].branch = NULL;
-		if (sc->session->x->begun || sc->session->x->begin != NULL)
+		if (sc->session->x->begin != NULL)
 			sc->session->x->doomed = true;
 		if (sc->final == b)
 			sc->final = NULL;
@@ -653,6 +698,12 @@ resume_all(struct scatter *sc)
 void
 scatter_fail(struct scatter *sc, const struct err *e)
 {
+	if (sc->replaying && sc->session->server == NULL) { /* that server is gone, too */
+		sc->replaying = false;
+		if (--sc->busy == 0)
+			sc->at_rest(sc);
+		return;
+	}
 	if (sc->phase == SCATTER_FAILING || sc->phase == SCATTER_OVER)
 		return;
 	sc->error = *e;
@@ -663,6 +714,8 @@ scatter_fail(struct scatter *sc, const struct err *e)
 		memcpy(sc->error_body, e->raw.ptr, e->raw.len);
 		sc->error.raw.ptr = sc->error_body;
 	}
+	if (sc->phase == SCATTER_SERVERS)
+		stop_taking(sc);
 	sc->phase = SCATTER_FAILING;
 	if (sc->at_rest == NULL)
 		sc->at_rest = scatter_report;
@@ -696,6 +749,8 @@ scatter_lost(struct scatter *sc, struct branch *b)
 	struct err e;
 
 	(void)branch_failed(b, &e);
+	if (sc->aside.active && scatter_branch(sc, b->shard) != b)
+		sc->session->x->doomed = true; /* the transaction's that waits */
 	sc->busy++;
 	scatter_fail(sc, &e);
 	scatter_rested(sc, b);
@@ -708,6 +763,25 @@ scatter_cancel(struct session *s, const char *why)
 
 	(void)err_set(&e, "57014", BLAST_TXN, "canceling statement due to %s", why);
 	scatter_fail(s->x->scatter, &e);
+}
+
+void
+scatter_give_up(struct scatter *sc)
+{
+	struct session *s = sc->session;
+	void (*then)(struct scatter *) = sc->at_rest;
+
+	if (sc->replaying) {
+		session_drop_server(s, false);
+		scatter_fail(sc, &sc->error);
+		return;
+	}
+	scatter_hold(sc);
+	for (int i = 0; sc->busy > 0 && sc->at_rest == then && i < sc->n_shards; i++)
+		if (sc->shards[i].branch != NULL &&
+		    sc->shards[i].branch->state == BRANCH_BUSY)
+			branch_abandon(sc->shards[i].branch);
+	scatter_let_go(sc);
 }
 
 void

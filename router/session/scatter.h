@@ -53,10 +53,11 @@ struct scatter {
 		struct txlog log;
 	} aside;
 	struct scatter_shard *shards;
-	int n_shards, next;                   /* next: shards before it have a branch */
-	int busy;                             /* branches that have not come to rest */
-	struct err error;                     /* sqlstate empty: none */
-	char *error_body;                     /* of error.raw; heap */
+	int n_shards, next; /* next: shards before it have a branch */
+	bool replaying;     /* FAILING: a server is still being brought up to date */
+	int busy;           /* branches that have not come to rest */
+	struct err error;   /* sqlstate empty: none */
+	char *error_body;   /* of error.raw; heap */
 	void (*at_rest)(struct scatter *);    /* FAILING: what follows */
 	void (*types_then)(struct scatter *); /* what waits for the parameters' types */
 	/* ---- scatter_rows.c ---- */
@@ -112,6 +113,8 @@ void scatter_report(struct scatter *);
 void scatter_fail(struct scatter *, const struct err *);
 void scatter_lost(struct scatter *, struct branch *);
 void scatter_cancel(struct session *, const char *why);
+/* Servers that do not obey the cancel are closed. */
+void scatter_give_up(struct scatter *);
 void scatter_client_drained(struct session *);
 /* All is done: tag, e.g. "SELECT 5". */
 void scatter_finish(struct scatter *, const char *tag);

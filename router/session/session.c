@@ -328,6 +328,12 @@ session_cycle_done(struct session *s)
 		session_release_if_free(s);
 	}
 	end_cycle(s);
+	if (s->tx == 'I' && s->pins != 0 && s->server == NULL &&
+	    x->pin_shard != SHARD_NONE) {
+		session_kill(s, "08006",
+		    "the connection to the server that the session is pinned to was lost");
+		return;
+	}
 	if (x->blocked == BLOCK_REPLIES || x->blocked == BLOCK_OUTPUT)
 		x->blocked = BLOCK_NOT;
 	session_run(s);
@@ -476,6 +482,12 @@ timed_out(struct timer *t)
 	if (time_limit(s, &what) == 0)
 		return;
 	if (strcmp(what, "query_timeout") == 0 && s->x->scatter != NULL) {
+		timer_start(s->w->loop, &s->timer, CANCEL_GRACE_MS);
+		if (s->x->cancelled) {
+			scatter_give_up(s->x->scatter);
+			return;
+		}
+		s->x->cancelled = true;
 		scatter_cancel(s, "query_timeout");
 		return;
 	}
@@ -730,6 +742,7 @@ try_another(struct session *s)
 
 	if ((x->blocked != BLOCK_REPLAY && x->blocked != BLOCK_NOT) ||
 	    x->resume == NULL || x->bad_server_tries++ > 3 || x->begin != NULL ||
+	    x->plan.shard == SHARD_NONE ||
 	    x->ddl_shard != SHARD_NONE) /* that was the client's own statement */
 		return false;
 	x->blocked = BLOCK_NOT;
@@ -830,6 +843,5 @@ session_branch_lost(struct session *s, struct branch *b)
 	}
 	branch_release(b);
 	x->doomed = true;
-	if (x->lost == NULL)
-		tell_lost_later(s, &e);
+	tell_lost_later(s, &e);
 }

@@ -78,8 +78,10 @@ obey_hints(struct session *s, const struct shape *shape, const struct sql_stmt *
 		target = TARGET_PRIMARY;
 	if (shape->stmts != NULL && shape->stmts->weir_replica)
 		target = TARGET_REPLICA;
-	if (target == TARGET_PRIMARY)
+	if (target == TARGET_PRIMARY) { /* where it runs; what it does stays a read */
+		plan->locks_only = plan->locks_only || plan->read_only;
 		plan->read_only = false;
+	}
 	if (target == TARGET_REPLICA && stmt != NULL && stmt->kind == STMT_SELECT &&
 	    !stmt->locks_rows && !stmt->modifies)
 		plan->read_only = true;
@@ -170,6 +172,8 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 	if (plan->kind == PLAN_ALL && session_one_shard(s))
 		*plan = (struct plan){.kind = PLAN_ONE, .shard = 0, .sharded = true};
 	obey_hints(s, shape, stmt, plan);
+	if (plan->kind == PLAN_MULTI)
+		s->x->planned->read_only = plan->read_only;
 	return temps_place(s, stmt, plan, e);
 }
 
@@ -689,7 +693,8 @@ session_need_server(struct session *s, const struct plan *plan,
 			session_settle(s, need_again);
 			return RC_AGAIN;
 		}
-		(void)branch_stash(s);
+		if (branch_stash(s, e) == NULL)
+			return RC_ERR;
 	}
 	x->resume = resume;
 	if (come_back(s, plan)) {
