@@ -4,9 +4,12 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "base/log.h"
 
@@ -64,6 +67,29 @@ fault_now(const char *name)
 		return hit < f->times;
 	}
 	return false;
+}
+
+static bool
+at(const char *how, const char *step, const char *moment)
+{
+	char name[100];
+
+	snprintf(name, sizeof name, "%s@%s.%s", how, step, moment);
+	return fault_now(name);
+}
+
+void
+fault_at(const char *step, const char *moment)
+{
+	/* SIGALRM's own effect is the end, as sudden as SIGKILL */
+	const struct itimerval soon = {.it_value = {.tv_usec = 3000}};
+
+	if (at("kill", step, moment))
+		raise(SIGKILL);
+	if (at("late", step, moment))
+		setitimer(ITIMER_REAL, &soon, NULL);
+	if (at("stop", step, moment))
+		raise(SIGSTOP);
 }
 
 #else

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
+
 void
 pass_init(struct pass *p, struct site *s)
 {
@@ -101,6 +103,7 @@ static PGresult *
 carry_out(
     struct pass *p, struct found *f, const struct recover *r, enum recover_where where)
 {
+	FAULT_AT("recovery", "step");
 	if (where == RECOVER_ON_ANCHOR)
 		return site_run(p->site, f->anchor_index, NULL, r->sql);
 	return site_run(p->site, f->shard_index, f->owner, r->sql);

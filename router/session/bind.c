@@ -364,7 +364,7 @@ bind_here(struct session *s, struct slice name)
 	struct err e;
 
 	if (s->tx == 'E' && (stmts->n == 0 || !effects_ends_failed(s, stmts)) &&
-	    ext_refuse_failed(&e) != RC_OK) {
+	    session_refuse_failed(s, &e) != RC_OK) {
 		ext_fail(s, &e);
 		return;
 	}
@@ -383,7 +383,7 @@ commit_is_rollback(struct session *s)
 	struct exec *x = s->x;
 	struct sql_stmts *stmts = x->prepared->shape->stmts;
 
-	if (!x->tx_failed || s->server == NULL || stmts == NULL || stmts->n == 0 ||
+	if (!x->tx_failed || x->doomed || s->server == NULL || stmts == NULL || stmts->n == 0 ||
 	    (stmts->v[0].kind != STMT_COMMIT && stmts->v[0].kind != STMT_PREPARE_XACT))
 		return;
 	prepared_unref(x->rollback);

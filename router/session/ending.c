@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "router/session/session.h"
 #include "router/txn/commit.h"
@@ -42,8 +43,10 @@ ending_needed(const struct session *s)
 {
 	const struct exec *x = s->x;
 
+	/* doomed: other servers were there, and are gone; the one that is left must not commit */
 	return x != NULL &&
-	    (!list_empty(&x->branches) || (x->ending != NULL && !x->ending->told));
+	    (!list_empty(&x->branches) || (x->doomed && s->server != NULL) ||
+		(x->ending != NULL && !x->ending->told));
 }
 
 bool
@@ -125,6 +128,15 @@ ending_create(struct session *s, bool commit)
 
 /* ---- a question to recovery ---- */
 
+/* Where tests let the process die. */
+static void
+moment(const struct ending *g, const char *what)
+{
+	if (g->txn.two_phase)
+		FAULT_AT(txn_state_name(g->txn.state), what);
+	(void)what;
+}
+
 static void
 settle_delivered(struct mail *m)
 {
@@ -170,6 +182,7 @@ settle(struct ending *g)
 	q->mail.deliver = settle_delivered;
 	q->request.done = settle_done;
 	fill_request(g, &q->request, TXN_REQUEST_SETTLE, g->txn.key);
+	moment(g, "ask");
 	txn_request(&q->request);
 }
 
@@ -228,6 +241,7 @@ replied(struct branch *b)
 		g->errors[part] = (struct slice){copy, body.len};
 		snprintf(sqlstate, sizeof sqlstate, "%.*s", (int)state.len, state.ptr);
 	}
+	moment(g, "reply");
 	txn_reply(&g->txn, part, b->tag, body.ptr == NULL ? NULL : sqlstate, b->status);
 	run(g);
 }
@@ -275,6 +289,7 @@ act(struct ending *g, const struct txn_action *a)
 {
 	switch (a->kind) {
 	case TXN_SEND:
+		moment(g, "send");
 		if (g->branches[a->part] == NULL)
 			txn_lost(&g->txn, a->part);
 		else
@@ -297,6 +312,7 @@ act(struct ending *g, const struct txn_action *a)
 		hurry(g);
 		break;
 	case TXN_OVER:
+		moment(g, "over");
 		g->over = true;
 		break;
 	}

@@ -79,18 +79,11 @@ read_oids(struct session *s, struct msgread *r, int *n)
 }
 
 enum rc
-ext_refuse_failed(struct err *e)
-{
-	return err_set(e, "25P02", BLAST_STMT,
-	    "current transaction is aborted, commands ignored until end of transaction block");
-}
-
-enum rc
 ext_failed_transaction(struct session *s, struct prepared *p, struct err *e)
 {
 	return !s->x->tx_failed || effects_ends_failed(s, p->shape->stmts)
 	    ? RC_OK
-	    : ext_refuse_failed(e);
+	    : session_refuse_failed(s, e);
 }
 
 /* On a sharded database what cannot be read cannot be routed; PostgreSQL says so at Parse. */
@@ -263,7 +256,7 @@ run_here(struct session *s, struct portal *portal, struct err *e)
 		return rc;
 	}
 	if (s->tx == 'E' && !effects_ends_failed(s, stmts))
-		return ext_refuse_failed(e);
+		return session_refuse_failed(s, e);
 	if (stmts->v[0].kind == STMT_PREPARE)
 		return prepare_here(s, portal->prepared, e);
 	return local_statement(s, stmts, 0, &x->out, e);

@@ -12,7 +12,6 @@ struct prepared *ext_find_statement(struct session *, struct slice name, struct 
 /* RC_ERR: the transaction has failed, and this statement does not end it. */
 enum rc ext_failed_transaction(
     struct session *, struct prepared *, struct err *) WARN_UNUSED;
-enum rc ext_refuse_failed(struct err *) WARN_UNUSED;
 /* What waits goes to the server that its first statement wants, then `then`. */
 void ext_pending_to_server(struct session *, void (*then)(struct session *));
 bool ext_pending_is_local(struct session *);

@@ -58,6 +58,16 @@ local_is(struct session *s, const struct sql_stmts *stmts, int i)
 
 /* ---- transactions without a server ---- */
 
+/* COMMIT of a transaction that lost a server, of which the client has not heard yet. */
+static enum rc
+refuse_lost(struct session *s, struct err *e)
+{
+	*e = *s->x->lost;
+	effects_transaction_over(s, false);
+	s->tx = 'I';
+	return RC_ERR;
+}
+
 bool
 session_statement_mode(const struct session *s)
 {
@@ -96,7 +106,7 @@ static enum rc
 end(struct session *s, const struct sql_stmt *stmt, const char **tag, struct err *e)
 {
 	struct exec *x = s->x;
-	bool commit = stmt->kind != STMT_ROLLBACK && s->tx == 'T';
+	bool commit = stmt->kind != STMT_ROLLBACK && s->tx == 'T' && !x->doomed;
 	bool read_only = x->tx_read_only;
 	char *again = NULL;
 
@@ -118,6 +128,8 @@ end(struct session *s, const struct sql_stmt *stmt, const char **tag, struct err
 			break;
 		}
 	}
+	if (x->lost != NULL && stmt->kind != STMT_ROLLBACK)
+		return refuse_lost(s, e);
 	if (stmt->chain)
 		again = strdup(x->begin);
 	effects_transaction_over(s, commit && strcmp(*tag, "COMMIT") == 0);

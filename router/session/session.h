@@ -303,6 +303,8 @@ void session_unblock(struct session *);
 void session_reply(struct session *, struct msgbuf *);
 /* Reports an error of Weir's own, in the manner of the protocol in use, and does to the transaction what PostgreSQL would. */
 void session_error(struct session *, const struct err *);
+/* Why a statement in a failed transaction is refused: a lost server is said once, then it is aborted like any other. */
+enum rc session_refuse_failed(struct session *, struct err *) WARN_UNUSED;
 void session_cycle_done(struct session *); /* after ReadyForQuery */
 
 /* ---- local.c ---- */

@@ -243,8 +243,8 @@ answered_here(struct session *s)
 	return true;
 }
 
-static enum rc
-failed_transaction(struct session *s, struct err *e)
+enum rc
+session_refuse_failed(struct session *s, struct err *e)
 {
 	if (s->x->lost !=
 	    NULL) { /* said once, then it is an aborted transaction like any other */
@@ -290,7 +290,7 @@ prepare_query(
 
 	if (sqlprep_rewrite(s, sql, e) != RC_OK)
 		return RC_ERR;
-	if (x->tx_failed)
+	if (x->tx_failed && !x->doomed) /* else local.c ends it */
 		commit_is_rollback(s, sql);
 	return plan_statements(s, consts, e);
 }
@@ -335,7 +335,7 @@ may_run(struct session *s, struct err *e)
 		return session_refuse_block(e);
 	if (s->tx == 'E' && !effects_ends_failed(s, x->shape->stmts) &&
 	    (x->tx_failed || readable(x->shape->stmts)))
-		return failed_transaction(s, e);
+		return session_refuse_failed(s, e);
 	if (!x->unsynced || !is_own(s))
 		return RC_OK;
 	(void)err_set(e, "0A000", BLAST_TXN,
