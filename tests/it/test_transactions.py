@@ -221,6 +221,33 @@ def test_lost_server_dooms_the_transaction(weir, fleet, empty, keys, run):
         assert counts(fleet) == ["0", "0"]
 
 
+@BOTH
+def test_lost_server_is_told_at_commit(weir, fleet, empty, keys, run):
+    """COMMIT is the next that the client says, and nothing is committed where a server is left; also the second time in a session."""
+    def lose(shard):
+        run(w, "begin")
+        run(w, insert(keys["s1"][0]))
+        run(w, insert(keys["s2"][0]))
+        pid = on_shard(fleet, shard, "select pid from pg_stat_activity where state like 'idle in%' and datname = 'shop'")[0]
+        on_shard(fleet, shard, "select pg_terminate_backend(%s)" % pid)
+        time.sleep(0.2)
+
+    for lost in ("s1", "s2"):
+        with weir.connect() as w:
+            lose(lost)
+            run(w, "rollback")  # nobody was told
+            assert status(w) == "I"
+            for _ in range(2):
+                lose(lost)
+                with pytest.raises(wire.ServerError) as e:
+                    run(w, "commit")
+                assert e.value.sqlstate in ("57P01", "08006")
+                assert status(w) == "I"
+                assert counts(fleet) == ["0", "0"]
+            run(w, insert(keys["s1"][0]))
+            run(w, "delete from customers where id = %d" % keys["s1"][0])
+
+
 def test_lost_server_of_one_shard_dooms_too(weir, fleet, empty, keys):
     with weir.connect() as w:
         w.simple("begin")
