@@ -383,7 +383,8 @@ commit_is_rollback(struct session *s)
 	struct exec *x = s->x;
 	struct sql_stmts *stmts = x->prepared->shape->stmts;
 
-	if (!x->tx_failed || x->doomed || s->server == NULL || stmts == NULL || stmts->n == 0 ||
+	if (!x->tx_failed || x->doomed || s->server == NULL || stmts == NULL ||
+	    stmts->n == 0 ||
 	    (stmts->v[0].kind != STMT_COMMIT && stmts->v[0].kind != STMT_PREPARE_XACT))
 		return;
 	prepared_unref(x->rollback);

@@ -140,8 +140,6 @@ effects_transaction_over(struct session *s, bool committed)
 		s->pins &= (uint8_t) ~(ROLLED_BACK & ~x->tx_pins);
 	x->unpin = 0;
 	x->tx_pins = s->pins;
-	free(x->lost);
-	x->lost = NULL;
 	temps_transaction_over(x, committed);
 	path_go_back(s, NULL);
 	if (x->schema_changed) { /* nobody need wait for it before */
