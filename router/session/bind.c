@@ -40,6 +40,7 @@ portal_make(struct exec *x, struct slice name, struct prepared *prepared, bool l
 	memcpy(p + 1, name.ptr, name.len);
 	*p = (struct portal){.prepared = prepared_ref(prepared),
 	    .local = local,
+	    .shard = local ? SHARD_NONE : x->shard,
 	    .name = {(char *)(p + 1), name.len}};
 	list_init(&p->node);
 	list_push_front(&x->portals, &p->node);
@@ -440,6 +441,7 @@ ext_bind_late(struct session *s, struct portal *portal)
 	    (struct slice){no_formats_no_parameters, sizeof no_formats_no_parameters});
 	link_push(link_of(s->server), REPLY_BIND)->swallow = true;
 	portal->local = false;
+	portal->shard = s->x->shard;
 	session_sent(s, &s->x->plan, portal->prepared->shape->stmts);
 }
 

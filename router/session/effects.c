@@ -103,6 +103,54 @@ rollback_to(struct session *s, const char *name)
 	x->unpin = 0; /* not known how much of it stands; a pin too many does no harm */
 }
 
+/* ---- cursors ---- */
+
+static struct cursor *
+cursor_of(const struct exec *x, const char *name)
+{
+	for (struct cursor *c = x->cursors; c != NULL; c = c->next)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static void
+cursor_declared(struct exec *x, const char *name)
+{
+	struct cursor *c = cursor_of(x, name);
+
+	if (c == NULL) {
+		c = malloc(sizeof *c + strlen(name) + 1);
+		if (c == NULL)
+			abort();
+		strcpy(c->name, name);
+		c->next = x->cursors;
+		x->cursors = c;
+	}
+	c->shard = x->shard;
+}
+
+static void
+cursors_clear(struct exec *x)
+{
+	while (x->cursors != NULL) {
+		struct cursor *c = x->cursors;
+
+		x->cursors = c->next;
+		free(c);
+	}
+}
+
+int
+effects_cursor_shard(const struct session *s, const char *name)
+{
+	const struct cursor *c = cursor_of(s->x, name);
+
+	return c != NULL                       ? c->shard
+	    : (s->pins & PIN_CURSOR_HOLD) != 0 ? s->x->pin_shard
+					       : SHARD_NONE;
+}
+
 /* ---- the transaction ---- */
 
 void
@@ -150,6 +198,7 @@ effects_transaction_over(struct session *s, bool committed)
 	free(x->lost);
 	x->lost = NULL;
 	savepoints_clear(x);
+	cursors_clear(x);
 	free(x->begin);
 	x->begin = NULL;
 	txlog_clear(&x->log);
@@ -293,7 +342,8 @@ set_configs(struct session *s, const struct sql_stmt *stmt)
 		if (!local)
 			session_set_var(s, stmt->sets[i].name, sql);
 		if (s->x->begin != NULL)
-			effects_log(s, STMT_SET, NULL, slice_of(sql));
+			effects_log(
+			    s, local ? STMT_SET_LOCAL : STMT_SET, NULL, slice_of(sql));
 		free(sql);
 	}
 }
@@ -317,12 +367,13 @@ begin(struct session *s, struct slice sql, bool read_only)
 static void
 end(struct session *s, const struct sql_stmt *stmt, struct slice tag)
 {
-	char *sql = s->x->begin;
-	bool read_only = s->x->tx_read_only;
+	struct exec *x = s->x;
+	char *sql =
+	    stmt->chain && x->begin != NULL ? txlog_chain(&x->log, x->begin) : NULL;
+	bool read_only = x->tx_read_only;
 
-	s->x->begin = NULL;
 	effects_transaction_over(s, slice_eq_str(tag, "COMMIT"));
-	if (stmt->chain && sql != NULL)
+	if (sql != NULL)
 		begin(s, slice_of(sql), read_only);
 	free(sql);
 }
@@ -377,6 +428,10 @@ statement(struct session *s, const struct sql_stmt *stmt, struct prepared *prepa
 		break;
 	case STMT_PREPARE_XACT:
 		effects_transaction_over(s, slice_eq_str(tag, "PREPARE TRANSACTION"));
+		break;
+	case STMT_DECLARE:
+		if (s->x->begin != NULL)
+			cursor_declared(s->x, stmt->name);
 		break;
 	case STMT_SAVEPOINT:
 		savepoint_push(s->x, stmt->name, s->vars);
@@ -470,7 +525,7 @@ effects_apply(struct session *s, const struct sql_stmt *stmt, struct prepared *p
 	bool logged = x->begin != NULL;
 
 	stmt = executed(stmt, prepared);
-	if (s->pins == 0)
+	if (s->pins == 0 && (temps_made_by(s, stmt) || stmt->pins != 0))
 		x->pin_shard = x->shard;
 	if (temps_made_by(s, stmt))
 		s->pins |= PIN_TEMP;

@@ -252,9 +252,8 @@ session_is_home(const struct session *s, const struct branch *b)
 	bool session_mode = CONFIG_VALUE(s->identity->conf, s->db->cluster->conf,
 				pool_mode) == POOL_MODE_SESSION;
 
-	return s->server == NULL &&
-	    (s->pins != 0 && s->x->pin_shard != SHARD_NONE ? b->shard == s->x->pin_shard
-							   : session_mode);
+	return s->server == NULL && (s->pins != 0 || session_mode) &&
+	    (s->x->pin_shard == SHARD_NONE ? session_mode : b->shard == s->x->pin_shard);
 }
 
 static void

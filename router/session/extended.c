@@ -180,6 +180,23 @@ no_portal(struct session *s, struct slice name)
 	ext_fail(s, &e);
 }
 
+/* The transaction has gone on to another shard since its Bind. */
+static bool
+is_elsewhere(struct session *s, const struct portal *portal)
+{
+	return portal != NULL && !portal->local && s->tx == 'T' &&
+	    portal->shard != s->x->shard && branch_of_shard(s, portal->shard) != NULL;
+}
+
+static void
+go_to_portal(
+    struct session *s, const struct portal *portal, void (*then)(struct session *))
+{
+	s->x->plan =
+	    (struct plan){.kind = PLAN_ONE, .shard = portal->shard, .sharded = true};
+	ext_go_to_server(s, then);
+}
+
 static void
 describe_message(struct session *s)
 {
@@ -212,6 +229,8 @@ describe_message(struct session *s)
 		msgbuf_clear(&x->out);
 		ext_describe_here(s, portal->prepared, &x->out);
 		session_reply(s, &x->out);
+	} else if (is_elsewhere(s, portal)) {
+		go_to_portal(s, portal, describe_message);
 	} else if (s->server == NULL) {
 		no_portal(s, name);
 	} else {
@@ -245,6 +264,13 @@ run_here(struct session *s, struct portal *portal, struct err *e)
 	enum rc rc;
 
 	redo_give_up(x);
+	if (portal->limited) {
+		(void)err_set(e, "0A000", BLAST_TXN,
+		    "the rest of the rows of portal \"%.*s\", whose statement runs on several shards",
+		    (int)portal->name.len, portal->name.ptr);
+		err_hint(e, "Let one Execute ask for all rows.");
+		return RC_ERR;
+	}
 	if (portal->done)
 		return err_set(e, "55000", BLAST_STMT, "portal \"%.*s\" cannot be run",
 		    (int)portal->name.len, portal->name.ptr);
@@ -325,7 +351,7 @@ execute_bound_late(struct session *s)
 }
 
 static void
-execute_scatter(struct session *s, struct portal *portal)
+execute_scatter(struct session *s, struct portal *portal, int32_t max_rows)
 {
 	struct scatter *sc = portal->scatter;
 	struct err e;
@@ -336,6 +362,8 @@ execute_scatter(struct session *s, struct portal *portal)
 	}
 	portal->scatter = NULL;
 	portal->done = true;
+	sc->max_rows = max_rows > 0 ? max_rows : 0;
+	portal->limited = max_rows > 0;
 	scatter_run(s, sc);
 }
 
@@ -346,9 +374,9 @@ execute_message(struct session *s)
 	struct msgread r = msgread_of(x->msg.body);
 	struct slice name = read_str(&r);
 	struct portal *portal = ext_portal_find(x, name);
+	int32_t max_rows = read_int32(&r);
 	struct err e;
 
-	(void)read_int32(&r);
 	if (r.bad || read_left(&r) != 0) {
 		ext_bad_message(s, "Execute");
 		return;
@@ -357,12 +385,14 @@ execute_message(struct session *s)
 	    session_await_answers(s))
 		return;
 	if (portal != NULL && portal->scatter != NULL)
-		execute_scatter(s, portal);
+		execute_scatter(s, portal, max_rows);
 	else if (portal != NULL && portal->local && !portal->done &&
 	    !ext_answered_here(s, portal->prepared))
 		ext_plan_late(s, portal, execute_bound_late);
 	else if (portal != NULL && portal->local)
 		execute_here(s, portal);
+	else if (is_elsewhere(s, portal))
+		go_to_portal(s, portal, execute_message);
 	else if (s->server == NULL || (x->tx_failed && portal == NULL))
 		no_portal(s, name);
 	else if (portal != NULL &&
@@ -391,6 +421,10 @@ close_message(struct session *s)
 		return;
 	}
 	portal = ext_portal_find(x, name);
+	if (is_elsewhere(s, portal)) {
+		go_to_portal(s, portal, close_message);
+		return;
+	}
 	here = s->server == NULL || (portal != NULL && portal->local);
 	ext_portal_drop(portal);
 	if (here) {

@@ -131,7 +131,7 @@ end(struct session *s, const struct sql_stmt *stmt, const char **tag, struct err
 	if (x->lost != NULL && stmt->kind != STMT_ROLLBACK)
 		return refuse_lost(s, e);
 	if (stmt->chain)
-		again = strdup(x->begin);
+		again = txlog_chain(&x->log, x->begin);
 	effects_transaction_over(s, commit && strcmp(*tag, "COMMIT") == 0);
 	s->tx = 'I';
 	if (again != NULL) {

@@ -275,8 +275,16 @@ wrote_here(struct scatter *sc)
 static enum rc
 may_run_beside(struct scatter *sc, struct err *e)
 {
-	bool snapshot = one_snapshot(sc->session->x);
+	const struct exec *x = sc->session->x;
+	bool snapshot = one_snapshot(x);
 
+	for (int i = 0; i < x->log.n; i++)
+		if (x->log.v[i].kind == STMT_SET_LOCAL) {
+			(void)err_set(e, "0A000", BLAST_TXN,
+			    "a statement that needs intermediate results in a transaction that has used SET LOCAL");
+			err_hint(e, "Run it outside the transaction, or use SET.");
+			return RC_ERR;
+		}
 	if (!snapshot && !wrote_here(sc))
 		return RC_OK;
 	(void)err_set(e, "0A000", BLAST_TXN,
@@ -439,14 +447,17 @@ stop_taking(struct scatter *sc)
 static void
 start(struct session *s)
 {
-	struct scatter *sc = s->x->planned;
+	struct exec *x = s->x;
+	struct scatter *sc = x->planned;
 	struct err e;
 
-	s->x->planned = NULL;
-	s->x->scatter = sc;
-	if (sc->multi.kind == MULTI_WRITE && s->x->begin == NULL)
+	x->planned = NULL;
+	x->scatter = sc;
+	if (sc->multi.kind == MULTI_WRITE && x->begin == NULL)
 		scatter_own_block(sc);
-	if (s->server != NULL && branch_stash(s, &e) == NULL) {
+	if (s->pins == 0 && list_empty(&x->branches))
+		x->pin_shard = SHARD_NONE;
+	if (s->server != NULL && session_stash(s, &e) == NULL) {
 		scatter_fail(sc, &e);
 		return;
 	}
@@ -553,7 +564,7 @@ scatter_send(struct scatter *sc, struct branch *b, const struct multi_text *t,
 	if (!sc->only_describe) {
 		msg_begin(&out, 'E');
 		msg_str(&out, "");
-		msg_int32(&out, 0);
+		msg_int32(&out, sc->fetch);
 		msg_end(&out);
 	}
 	msg_begin(&out, 'S');
@@ -642,8 +653,12 @@ scatter_finish(struct scatter *sc, const char *tag)
 	x->blocked = BLOCK_NOT;
 	x->resume = NULL;
 	msgbuf_clear(out);
-	if (tag != NULL)
+	if (sc->cut) {
+		msg_begin(out, 's');
+		msg_end(out);
+	} else if (tag != NULL) {
 		msg_command_complete(out, tag);
+	}
 	if (!extended)
 		msg_ready(out, s->tx);
 	session_reply(s, out);

@@ -43,6 +43,9 @@ struct scatter {
 	bool extended;  /* the answer is to Execute, else to Query */
 	bool describe;  /* the client is told the rows' description */
 	bool read_only; /* may run on replicas */
+	int max_rows;   /* of Execute; 0: all */
+	int fetch;      /* what the shards' Execute says */
+	bool cut;       /* there are more rows */
 	bool only_describe;
 	struct multi_text client; /* the client's own text, with all parameters */
 	/* the transaction that waits while this runs beside it (set_aside()) */
@@ -132,6 +135,7 @@ void scatter_types(struct scatter *, struct branch *, void (*then)(struct scatte
 /* ---- the two ways ---- */
 void scatter_rows_begin(struct scatter *);
 void scatter_rows_end(struct scatter *);
+bool scatter_enough(struct scatter *);
 void scatter_rows_drained(struct scatter *);
 bool scatter_write_inputs(struct scatter *);
 void scatter_write_tag(struct scatter *, struct branch *, struct slice body);

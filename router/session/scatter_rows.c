@@ -94,11 +94,21 @@ columns(struct scatter *sc, struct branch *b, struct slice body)
 
 /* ---- rows ---- */
 
+/* The client's Execute asked for so many. */
+bool
+scatter_enough(struct scatter *sc)
+{
+	sc->cut = sc->cut || (sc->max_rows > 0 && sc->rows >= (uint64_t)sc->max_rows);
+	return sc->cut;
+}
+
 static void
 write_row(struct scatter *sc, struct slice row)
 {
 	struct msgbuf *out = &sc->session->x->out;
 
+	if (scatter_enough(sc))
+		return;
 	msgbuf_clear(out);
 	msg_begin(out, 'D');
 	msg_bytes(out, row.ptr, row.len);
@@ -161,7 +171,7 @@ pass_row(struct scatter *sc, struct branch *b, const struct read_msg *m, struct 
 		sc->skipped++;
 		return;
 	}
-	if (spec->limit >= 0 && sc->rows >= (uint64_t)spec->limit)
+	if ((spec->limit >= 0 && sc->rows >= (uint64_t)spec->limit) || scatter_enough(sc))
 		return;
 	if (in != NULL)
 		stream_write_buf(&s->stream, in,
@@ -269,10 +279,15 @@ message(struct branch *b, const struct read_msg *m, struct buf *in)
 	case 'T':
 		columns(sc, b, m->body);
 		break;
+	case 'n':
+		if (sc->only_describe)
+			stream_write(&sc->session->stream, m->raw.ptr, m->raw.len);
+		break;
 	case 'D':
 		row(sc, b, m, in);
 		break;
 	case 'C':
+	case 's':
 		if (sc->plain || sc->first_columns.ptr == NULL ||
 		    (b->index > 0 && sc->multi.same_count))
 			break;
@@ -340,6 +355,18 @@ fragment_formats(struct scatter *sc, const int16_t **formats, int *n)
 	*n = spec->n_formats;
 }
 
+/* No shard has to give more rows than that, and one more tells whether there are more. */
+static int
+rows_wanted(const struct scatter *sc)
+{
+	const struct merge_spec *spec = &sc->multi.merge;
+	bool row_by_row = sc->multi.kind == MULTI_CONCAT ||
+	    (sc->multi.kind == MULTI_SORTED && spec->n_distinct == 0);
+	int64_t n = spec->offset + sc->max_rows + 1;
+
+	return sc->max_rows > 0 && row_by_row && n > 0 && n <= INT32_MAX ? (int)n : 0;
+}
+
 void
 scatter_rows_begin(struct scatter *sc)
 {
@@ -349,6 +376,7 @@ scatter_rows_begin(struct scatter *sc)
 	int n;
 
 	sc->plain = sc->multi.kind == MULTI_CONCAT && sc->multi.merge.n_junk == 0;
+	sc->fetch = rows_wanted(sc);
 	fragment_formats(sc, &formats, &n);
 	if (write && !scatter_write_inputs(sc)) {
 		(void)err_set(

@@ -139,6 +139,7 @@ after(struct scatter *sc)
 static void
 final_query(struct scatter *sc)
 {
+	sc->fetch = sc->max_rows > 0 && sc->max_rows < INT32_MAX ? sc->max_rows + 1 : 0;
 	branch_listen(sc->final, &final_ops, sc);
 	scatter_send(sc, sc->final, &sc->multi.final, sc->formats, sc->n_formats);
 }
@@ -319,6 +320,9 @@ pass_on(struct scatter *sc, struct branch *b, const struct read_msg *m, struct b
 static void
 answer(struct scatter *sc, struct branch *b, const struct read_msg *m, struct buf *in)
 {
+	if (m->type == 'D' && scatter_enough(sc))
+		return;
+	sc->rows += m->type == 'D';
 	if (m->type == 'D' || (m->type == 'T' && sc->describe))
 		pass_on(sc, b, m, in);
 	else if (m->type == 'C')

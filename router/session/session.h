@@ -75,8 +75,16 @@ struct portal {
 	struct prepared *prepared; /* a reference */
 	bool local;                /* Weir answers Execute itself */
 	bool done;                 /* local: was executed */
+	bool limited;              /* scatter: by an Execute that limits its rows */
+	int shard;                 /* not local: where it is */
 	struct scatter *scatter;   /* local: it needs several shards */
 	struct slice name;         /* in the same allocation */
+};
+
+struct cursor { /* DECLARE: where it is */
+	struct cursor *next;
+	int shard;
+	char name[];
 };
 
 struct savepoint {
@@ -161,7 +169,7 @@ struct exec {
 	bool
 	    firm; /* something else ran on the current server: it cannot be left without a trace */
 	struct list branches; /* the transaction's other servers (branch.h) */
-	int pin_shard;        /* where the server is that the session is pinned to */
+	int pin_shard;        /* where the server is that the session keeps */
 	bool ending_commits;
 	void (*ending_then)(struct session *);
 	struct scatter *scatter; /* the statement over several shards that runs */
@@ -179,6 +187,7 @@ struct exec {
 	int wrote_nth,
 	    n_wrote; /* the current server was the n-th that the transaction wrote on; how many there are */
 	struct savepoint *savepoints;
+	struct cursor *cursors;         /* of the transaction */
 	struct temps *temps, *tx_temps; /* temporary tables now, and when it began */
 	uint8_t tx_pins;                /* pins when it began */
 	char *local_path;               /* SET LOCAL search_path (path.c); heap */
@@ -423,6 +432,8 @@ void session_release_server(struct session *);
 void session_release_if_free(struct session *);
 /* It is gone, or will be: what it owed is forgotten, what ran on it may have been committed. */
 void session_forget_server(struct session *);
+/* branch_stash() of the session's own server, which it may keep when all is over. */
+struct branch *session_stash(struct session *, struct err *);
 /* A server at rest goes back to its pool. */
 void session_give_back(struct session *, struct server *);
 /* What was sent to the current server in this cycle is finished first; then calls resume, unless it failed. */
@@ -461,6 +472,8 @@ void effects_transaction_over(struct session *, bool committed);
 /* Keeps a statement for the transaction's other servers (txlog.h). */
 void effects_log(struct session *, enum stmt_kind, const char *name, struct slice sql);
 void savepoints_clear(struct exec *);
+/* Where the cursor of that name is; SHARD_NONE: not known. */
+int effects_cursor_shard(const struct session *, const char *name);
 bool savepoint_exists(const struct exec *, const char *name);
 void session_set_var(struct session *, const char *name, const char *sql);
 

@@ -87,6 +87,22 @@ obey_hints(struct session *s, const struct shape *shape, const struct sql_stmt *
 		plan->read_only = true;
 }
 
+/* FETCH, MOVE and CLOSE belong where the cursor is. */
+static void
+go_to_cursor(const struct session *s, const struct sql_stmt *stmt, struct plan *plan)
+{
+	int shard;
+
+	if (stmt == NULL || (stmt->kind != STMT_FETCH && stmt->kind != STMT_CLOSE) ||
+	    stmt->name == NULL || s->tx != 'T' || plan->kind != PLAN_ANY)
+		return;
+	shard = effects_cursor_shard(s, stmt->name);
+	if (shard == SHARD_NONE)
+		return;
+	plan->kind = PLAN_ONE;
+	plan->shard = shard;
+}
+
 #define SERVER_RETRY_US 200000 /* between two tries of a server that is down */
 
 static enum rc plan_execute(struct session *s, const struct sql_stmt *stmt,
@@ -171,6 +187,7 @@ session_plan(struct session *s, struct shape *shape, int i, struct plan_ctx *ctx
 		plan->shard = session_any_shard(s);
 	if (plan->kind == PLAN_ALL && session_one_shard(s))
 		*plan = (struct plan){.kind = PLAN_ONE, .shard = 0, .sharded = true};
+	go_to_cursor(s, stmt, plan);
 	obey_hints(s, shape, stmt, plan);
 	if (plan->kind == PLAN_MULTI)
 		s->x->planned->read_only = plan->read_only;
@@ -671,6 +688,17 @@ come_back(struct session *s, const struct plan *plan)
 	return true;
 }
 
+/* The first of several servers: one that the session keeps comes back at the end. */
+struct branch *
+session_stash(struct session *s, struct err *e)
+{
+	struct exec *x = s->x;
+
+	if (s->pins == 0 && list_empty(&x->branches))
+		x->pin_shard = x->shard;
+	return branch_stash(s, e);
+}
+
 enum rc
 session_need_server(struct session *s, const struct plan *plan,
     void (*resume)(struct session *), struct err *e)
@@ -693,7 +721,7 @@ session_need_server(struct session *s, const struct plan *plan,
 			session_settle(s, need_again);
 			return RC_AGAIN;
 		}
-		if (branch_stash(s, e) == NULL)
+		if (session_stash(s, e) == NULL)
 			return RC_ERR;
 	}
 	x->resume = resume;

@@ -86,6 +86,26 @@ txlog_undoes(const struct txlog *l, int from)
 	return false;
 }
 
+char *
+txlog_chain(const struct txlog *l, const char *begin)
+{
+	struct msgbuf sql;
+	char *text;
+
+	msgbuf_init(&sql);
+	msg_bytes(&sql, begin, strlen(begin));
+	for (int i = 0; i < l->n; i++)
+		if (l->v[i].kind == STMT_SET_TRANSACTION) {
+			msg_bytes(&sql, ";", 1);
+			msg_bytes(&sql, l->v[i].sql, strlen(l->v[i].sql));
+		}
+	text = strndup(sql.data, sql.len);
+	if (text == NULL)
+		abort();
+	msgbuf_fini(&sql);
+	return text;
+}
+
 void
 txlog_clear(struct txlog *l)
 {

@@ -25,6 +25,8 @@ void txlog_add(
 void txlog_write(const struct txlog *, int from, struct msgbuf *sql);
 /* Is there a ROLLBACK TO among them? */
 bool txlog_undoes(const struct txlog *, int from);
+/* The BEGIN of the next transaction by AND CHAIN: SET TRANSACTION goes on holding. Heap. */
+char *txlog_chain(const struct txlog *, const char *begin);
 void txlog_clear(struct txlog *);
 
 #endif

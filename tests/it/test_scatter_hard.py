@@ -225,3 +225,161 @@ def test_query_strings_of_several_statements(weir, rows, keys):
         w.simple("select id, 'this is the text of some other statement, a long one' from customers")
         fails("0A000", simple, w, "select id from customers; select 2")
         w.simple("rollback")
+
+
+def test_unnamed_statement_after_commit(weir, rows, keys, catalog):
+    a, b = (ROW % keys[s][0] for s in ("s1", "s2"))
+    with weir.connect() as w:
+        w.simple("set weir.target = 'primary'")
+        for end in ("commit", "rollback"):
+            for sql in (a, b):
+                w.simple("begin")
+                for k in (a, b, sql):
+                    w.prepared(k)
+                w.simple(end)
+                w.prepared(sql)
+
+
+@BOTH
+def test_chain_keeps_what_set_transaction_said(weir, rows, keys, run):
+    level = "select current_setting('transaction_isolation') from (select count(*) from customers where id = %d) c"
+    with weir.connect() as w:
+        run(w, "begin")
+        run(w, "set transaction isolation level serializable")
+        assert [run(w, level % keys[s][0]) for s in ("s1", "s2")] == [[("serializable",)]] * 2
+        run(w, "rollback and chain")
+        assert [run(w, level % keys[s][0]) for s in ("s1", "s2")] == [[("serializable",)]] * 2
+        run(w, "rollback")
+        run(w, "begin")
+        run(w, "set transaction isolation level serializable")
+        assert run(w, level % keys["s1"][0]) == [("serializable",)]
+        run(w, "rollback and chain")
+        assert [run(w, level % keys[s][0]) for s in ("s1", "s2")] == [[("serializable",)]] * 2
+        run(w, "rollback")
+
+
+def test_described_writes(weir, rows, catalog):
+    with weir.connect() as w:
+        sql = "update customers set name = name"
+        assert kinds(w, wire.parse("", sql) + wire.bind("", "") + wire.describe("P", "") + wire.execute()) == ["1", "2", "n", "C", "Z"]
+        sql += " returning id"
+        got = kinds(w, wire.parse("", sql) + wire.bind("", "") + wire.describe("P", "") + wire.execute())
+        assert got == ["1", "2", "T"] + ["D"] * N + ["C", "Z"]
+
+
+@pytest.mark.parametrize("sql", ["select id from customers", "select id from customers order by id", "select country, count(*) from customers group by 1",
+                                 "select a.id from customers a join customers b on a.id = b.id + 1"])
+def test_row_limit_of_execute(weir, rows, sql):
+    with weir.connect() as w:
+        n = len(w.simple(sql))
+        w.simple("begin")
+        got = kinds(w, wire.parse("", sql) + wire.bind("p", "") + wire.execute("p", 1))
+        assert got == ["1", "2", "D", "s", "Z"]
+        got = kinds(w, wire.parse("", sql) + wire.bind("q", "") + wire.execute("q", n + 1))
+        assert got == ["1", "2"] + ["D"] * n + ["C", "Z"]
+        w.send(wire.execute("p", 1) + wire.SYNC)
+        error = wire.fields_of(w.read_until("Z")[0][1])
+        assert error["C"] == "0A000" and "H" in error
+        w.simple("rollback")
+
+
+def test_portals_have_their_server(weir, rows, keys):
+    with weir.connect() as w:
+        w.simple("begin")
+        for s in ("s1", "s2"):
+            assert kinds(w, wire.parse("", "select g from generate_series(1, 5) g, customers where id = %d" % keys[s][0]) +
+                         wire.bind("on_" + s, "") + wire.execute("on_" + s, 2)) == ["1", "2", "D", "D", "s", "Z"]
+        for s in ("s1", "s2", "s1"):
+            assert kinds(w, wire.describe("P", "on_" + s) + wire.execute("on_" + s, 1)) == ["T", "D", "s", "Z"]
+        assert kinds(w, wire.execute("on_s1") + wire.execute("on_s2")) == ["D", "C", "D", "D", "C", "Z"]
+        assert kinds(w, wire.close("P", "on_s1") + wire.close("P", "on_s2")) == ["3", "3", "Z"]
+        for s in ("s1", "s2"):
+            assert kinds(w, wire.parse("", ROW % keys[s][0]) + wire.bind("on_" + s, "") + wire.execute("on_" + s)) == ["1", "2", "D", "C", "Z"]
+        w.simple("rollback")
+
+
+@BOTH
+def test_sql_cursors_have_their_server(weir, rows, keys, run):
+    with weir.connect() as w:
+        run(w, "begin")
+        run(w, "declare a cursor for select g from generate_series(1, 5) g, customers where id = %d" % keys["s1"][0])
+        run(w, "declare b cursor for select g + 10 from generate_series(1, 5) g, customers where id = %d" % keys["s2"][0])
+        assert run(w, "fetch 1 from a") == [("1",)]
+        assert run(w, "fetch 2 from b") == [("11",), ("12",)]
+        assert run(w, "fetch 1 from a") == [("2",)]
+        run(w, "close a")
+        assert run(w, "fetch 1 from b") == [("13",)]
+        run(w, "select id from customers")
+        assert run(w, "fetch 1 from b") == [("14",)]
+        fails("34000", run, w, "fetch 1 from a")
+        run(w, "rollback")
+
+
+@BOTH
+def test_local_settings_beside(weir, rows, run):
+    """What SET LOCAL says holds for every statement, or it is refused."""
+    sql = "select distinct current_setting('work_mem') from customers a join customers b on a.id = b.id + 1"
+    with weir.connect() as w:
+        run(w, "begin")
+        run(w, "set local work_mem = '9MB'")
+        try:
+            assert run(w, sql) == [("9MB",)]
+        except wire.ServerError as e:
+            assert e.sqlstate == "0A000", e
+        run(w, "rollback")
+        for level in ("set transaction_isolation = 'repeatable read'", "set local transaction_isolation = 'serializable'"):
+            run(w, "begin")
+            run(w, level)
+            fails("0A000", run, w, JOIN)
+            run(w, "rollback")
+
+
+def test_session_mode_keeps_its_server(own_weir, fleet, rows, keys):
+    weir = own_weir(databases=[harness.database_block(fleet, "shop", "shop", settings='pool_size = 4; pool_mode = "session";',
+                                                      map_text=harness.SHOP_MAP)])
+    for s in ("s1", "s2"):
+        with weir.connect() as w:
+            w.simple("set weir.target = 'primary'")
+            pid = "select pg_backend_pid() from customers where id = %d" % keys[s][0]
+            mine = w.simple(pid)
+            for sql in ("select id from customers", JOIN):
+                for run in (simple, extended):
+                    run(w, sql)
+                    assert w.simple(pid) == mine
+            w.simple("begin")
+            w.simple(JOIN)
+            w.simple(ROW % keys["s1"][0])
+            w.simple(ROW % keys["s2"][0])
+            w.simple(JOIN)
+            w.simple("rollback")
+            assert w.simple(pid) == mine
+
+
+@BOTH
+def test_temporary_tables_and_all_shards(weir, fleet, rows, keys, catalog, run):
+    for s in ("s1", "s2"):
+        with weir.connect() as w:
+            run(w, "set weir.shard = '%s'" % s)
+            run(w, "create temp table mine as select 7 as x")
+            run(w, "set weir.shard = ''")
+            for sql in ("select id from customers", JOIN):
+                run(w, sql)
+                assert run(w, "select x from mine") == [("7",)]
+            run(w, "begin")
+            run(w, "insert into mine values (8)")
+            run(w, "select id from customers")
+            assert run(w, "select count(*) from mine") == [("2",)]
+            run(w, "rollback")
+            assert run(w, "select count(*) from mine") == [("1",)]
+            run(w, "begin")
+            run(w, JOIN)
+            run(w, "select id from customers")
+            run(w, "insert into mine values (9)")
+            fails("0A000", run, w, JOIN)
+            run(w, "rollback")
+            run(w, "begin")
+            run(w, "insert into mine values (10)")
+            run(w, "update customers set name = name where id = %d" % keys["s1"][0])
+            run(w, "commit")
+            assert run(w, "select count(*) from mine") == [("2",)]
+    clean(fleet)
