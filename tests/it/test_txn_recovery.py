@@ -559,8 +559,8 @@ def test_frozen_recoverers(site, weirs):
 def test_shutdown_while_a_server_is_frozen(two, weirs):
     """A server that says nothing any more keeps Weir from ending for some seconds only."""
     w, = weirs(two)
-    until(lambda: two.psql(0, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir recovery'") == "1")
-    pid = int(two.psql(0, "SELECT pid FROM pg_stat_activity WHERE application_name = 'weir recovery' LIMIT 1"))
+    until(lambda: two.psql(0, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'weir recovery' AND datname = current_database()") == "1")
+    pid = int(two.psql(0, "SELECT pid FROM pg_stat_activity WHERE application_name = 'weir recovery' AND datname = current_database() LIMIT 1"))
     os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(0.5)
