@@ -685,15 +685,21 @@ scatter_rested(struct scatter *sc, struct branch *b)
 		sc->at_rest(sc);
 }
 
+/* A cancel may reach its server late. In a transaction of the client's the server is used again at once, so there an error lets the
+ * others come to their own end; only the client's own wish, or a time limit, cancels them. */
 static void
 cancel_busy(struct scatter *sc)
 {
+	bool cancels =
+	    sc->asked_to_stop || sc->own_block || sc->session->x->begin == NULL;
+
 	for (int i = 0; i < sc->n_shards; i++) {
 		struct branch *b = sc->shards[i].branch;
 
 		if (b == NULL || b->state != BRANCH_BUSY)
 			continue;
-		pool_cancel_query(b->server);
+		if (cancels)
+			pool_cancel_query(b->server);
 		b->paused = false; /* branch_resume() below, when all are told */
 	}
 }
@@ -776,6 +782,7 @@ scatter_cancel(struct session *s, const char *why)
 {
 	struct err e;
 
+	s->x->scatter->asked_to_stop = true;
 	(void)err_set(&e, "57014", BLAST_TXN, "canceling statement due to %s", why);
 	scatter_fail(s->x->scatter, &e);
 }

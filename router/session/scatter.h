@@ -59,6 +59,7 @@ struct scatter {
 	int n_shards, next; /* next: shards before it have a branch */
 	bool replaying;     /* FAILING: a server is still being brought up to date */
 	int busy;           /* branches that have not come to rest */
+	bool asked_to_stop; /* by the client, or a time limit */
 	struct err error;   /* sqlstate empty: none */
 	char *error_body;   /* of error.raw; heap */
 	void (*at_rest)(struct scatter *);    /* FAILING: what follows */
